@@ -1,0 +1,1 @@
+"""What a person looks at after a search, and the choice of a student."""

@@ -1,0 +1,40 @@
+"""The exceptions a user meets, and how the commands end on them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+
+class InputError(Exception):
+    """Something the user gave cannot be used. The message is one sentence: what is wrong, where, what to do."""
+
+
+class Interrupted(Exception):
+    """The user stopped the command by a signal; what was done is saved.
+
+    Args:
+        signal_number: the signal that came (2 for Ctrl-C, 15 for SIGTERM).
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by signal {signal_number}")
+        self.signal_number = signal_number
+
+
+def run_command(main: Callable[[], int | None]) -> NoReturn:
+    """Runs a command's main function and exits: 0 or its return value, 2 on bad input, 128 + n on signal n."""
+    try:
+        code = main() or 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except Interrupted as stop:
+        code = 128 + stop.signal_number
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:  # the reader of our output (head, less) has gone: not our fault, nothing to say
+        sys.stderr.close()
+        code = 0
+    sys.exit(code)

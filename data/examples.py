@@ -1,0 +1,186 @@
+"""Example sets: rendered once, memory-mapped, shared by all trials on a machine; or drawn afresh for each epoch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data import RATE
+from data.files import read_json, text_digest, write_json
+from data.scene import SNRS_DB, Array, Scene, SceneSource, render
+
+FORMAT = 1
+"""Raised when the scenes or the files change in a way that the key below does not see."""
+
+
+@dataclass(frozen=True)
+class SetSpec:
+    """What shapes an example set, beside the sounds it is made from.
+
+    Args:
+        role: "train" or "val" (fixed crops at random SNRs, for losses) or "score" (own length, at each of the five SNRs).
+        clips: number of speech clips used; a "score" set has five examples for each.
+        seconds: length of a crop, or the longest own length of a "score" example.
+        seed: of everything drawn.
+    """
+
+    role: str
+    clips: int
+    seconds: float
+    seed: int
+
+
+class ExampleSet:
+    """A memory-mapped set of examples.
+
+    Attributes:
+        digest: the key of the set: sounds, array, spec and format.
+        snr_db: (n,) SNR at the front microphone.
+        clip: (n,) the clip an example was made from; examples of one clip differ in SNR only.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        index: dict[str, Any] = read_json(self.folder / "index.json")
+        self.digest: str = index["digest"]
+        self.microphones: int = index["microphones"]
+        self.lengths: NDArray[np.int64] = np.asarray(index["lengths"], dtype=np.int64)
+        self.snr_db: NDArray[np.float64] = np.asarray(index["snr_db"], dtype=np.float64)
+        self.clip: NDArray[np.int64] = np.asarray(index["clip"], dtype=np.int64)
+        self._start = np.concatenate(([0], np.cumsum(self.lengths)))
+        self._target = np.memmap(self.folder / "target.f32", dtype=np.float32, mode="r")
+        self._mixture = np.memmap(self.folder / "mixture.f32", dtype=np.float32, mode="r")
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def seconds(self) -> float:
+        """The sum of the examples' lengths in seconds."""
+        return float(self._start[-1]) / RATE
+
+    def target(self, index: int) -> NDArray[np.float32]:
+        """(N,) clean anechoic speech at the reference microphone."""
+        return self._target[self._start[index] : self._start[index + 1]]
+
+    def mixture(self, index: int) -> NDArray[np.float32]:
+        """(M, N) noisy microphone signals."""
+        m = self.microphones
+        return self._mixture[m * self._start[index] : m * self._start[index + 1]].reshape(m, -1)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """(B, M, N) noisy and (B, N) clean; all of one length."""
+        mixture = torch.from_numpy(np.stack([self.mixture(i) for i in indices]))
+        return mixture, torch.from_numpy(np.stack([self.target(i) for i in indices]))
+
+
+def scenes_of(source: SceneSource, spec: SetSpec) -> Iterator[Scene]:
+    """The scenes of a set, each from a generator of its own, so that one does not depend on the number of others."""
+    order = np.random.default_rng([spec.seed, 0]).permutation(len(source.speech))
+    longest = round(spec.seconds * RATE)
+    for number in range(spec.clips):
+        clip = int(order[number % len(order)])
+        if spec.role != "score":
+            yield source.draw(np.random.default_rng([spec.seed, 1, number]), clip, longest)
+            continue
+        own = len(source.speech.samples(clip))
+        for snr in SNRS_DB:  # the same generator: the five examples of a clip differ in SNR only
+            rng = np.random.default_rng([spec.seed, 1, number])
+            yield source.draw(rng, clip, None if own <= longest else longest, snr)
+
+
+def build_set(
+    source: SceneSource,
+    sounds: str,
+    spec: SetSpec,
+    cache: Path,
+    progress: Callable[[float], None] | None = None,
+) -> ExampleSet:
+    """Renders a set, or opens it if the very same one is in the cache already.
+
+    Args:
+        source: where scenes come from.
+        sounds: digest of the sounds in `source`.
+        spec: number, length, role and seed.
+        cache: folder of the sets; this one lands in `cache/ROLE-DIGEST`.
+        progress: called with the share that is done.
+    """
+    key = {"format": FORMAT, "sounds": sounds, "array": source.array.positions, "spec": asdict(spec)}
+    digest = text_digest(key)
+    folder = Path(cache) / f"{spec.role}-{digest}"
+    if (folder / "index.json").exists():
+        return ExampleSet(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    try:
+        lengths: list[int] = []
+        snrs: list[float] = []
+        clips: list[int] = []
+        total = spec.clips * (len(SNRS_DB) if spec.role == "score" else 1)
+        with open(temporary / "mixture.f32", "wb") as mixtures, open(temporary / "target.f32", "wb") as targets:
+            for group in _runs_of_one_length(scenes_of(source, spec)):
+                mixture, target = render(group)
+                mixtures.write(mixture.numpy().tobytes())
+                targets.write(target.numpy().tobytes())
+                lengths += [len(scene.speech) for scene in group]
+                snrs += [scene.snr_db for scene in group]
+                clips += [scene.clip for scene in group]
+                if progress is not None:
+                    progress(len(lengths) / total)
+        index = {"digest": digest, "key": key, "microphones": source.array.microphones}
+        write_json(temporary / "index.json", index | {"lengths": lengths, "snr_db": snrs, "clip": clips})
+        try:
+            os.rename(temporary, folder)
+        except OSError:  # another process was faster with the very same set
+            if not (folder / "index.json").exists():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return ExampleSet(folder)
+
+
+def _runs_of_one_length(scenes: Iterator[Scene], most: int = 8) -> Iterator[list[Scene]]:
+    run: list[Scene] = []
+    for scene in scenes:
+        if run and (len(run) == most or len(scene.speech) != len(run[0].speech)):
+            yield run
+            run = []
+        run.append(scene)
+    if run:
+        yield run
+
+
+class FreshScenes:
+    """Training examples drawn afresh in each epoch (`--remix`); epoch e of one seed is always the same.
+
+    Args:
+        source: where scenes come from.
+        spec: as for a "train" set.
+    """
+
+    def __init__(self, source: SceneSource, spec: SetSpec) -> None:
+        self.source, self.spec = source, spec
+        self.microphones = source.array.microphones
+
+    def __len__(self) -> int:
+        return self.spec.clips
+
+    def batch(self, indices: Sequence[int], epoch: int) -> tuple[Tensor, Tensor]:
+        """(B, M, N) noisy and (B, N) clean of an epoch."""
+        samples = round(self.spec.seconds * RATE)
+        scenes = []
+        for index in indices:
+            rng = np.random.default_rng([self.spec.seed, 2, epoch, index])
+            clip = int(rng.integers(len(self.source.speech)))
+            scenes.append(self.source.draw(rng, clip, samples))
+        return render(scenes)

@@ -1,0 +1,146 @@
+"""How much of the corpora a run uses: hours, set sizes, clip length. The data's part of a preset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from data.demo import demo_corpus
+from data.errors import InputError
+from data.examples import ExampleSet, FreshScenes, SetSpec, build_set
+from data.files import cache_root
+from data.scene import Array, SceneSource
+from data.sources import Banks, load_corpora
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """What the examples of a run are made from; every setting that shapes them.
+
+    Args:
+        speech, noise, rirs: corpus folders; all three, or none for the demo corpus.
+        array: a name or a file, see `Array.parse`.
+        hours: most hours of speech decoded for training, validation and test; None for all.
+        train_clips: training examples an epoch.
+        val_clips: examples of the validation losses.
+        score_clips: validation clips that are scored, each at five SNRs.
+        test_clips: test clips that are scored, each at five SNRs.
+        clip_seconds: length of the training and validation crops; 4 in the paper.
+        longest_seconds: scored clips keep their own length up to this.
+        remix: draw fresh scenes in every epoch.
+        seed: of splits and scenes.
+    """
+
+    speech: Path | None = None
+    noise: Path | None = None
+    rirs: Path | None = None
+    array: str = "cross"
+    hours: tuple[float, float, float] | None = None
+    train_clips: int = 400
+    val_clips: int = 40
+    score_clips: int = 20
+    test_clips: int = 60
+    clip_seconds: float = 4.0
+    longest_seconds: float = 10.0
+    remix: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("speech", "noise", "rirs") if getattr(self, name) is not None]
+        if given and len(given) < 3:
+            missing = ", ".join(f"--{name}" for name in ("speech", "noise", "rirs") if name not in given)
+            raise InputError(f"{missing} is missing; give speech, noise and rirs together, or none for the demo corpus")
+        for name in ("train_clips", "val_clips", "score_clips", "test_clips"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1 but is {getattr(self, name)}")
+        if not 0.5 <= self.clip_seconds <= 60:
+            raise InputError(f"clip_seconds must lie between 0.5 and 60 but is {self.clip_seconds:g}")
+
+    @property
+    def demo(self) -> bool:
+        """Whether the demo corpus is used."""
+        return self.speech is None
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The example sets of a run; `train` is fixed, or fresh scenes if the plan says remix."""
+
+    train: ExampleSet | FreshScenes
+    val: ExampleSet
+    score_val: ExampleSet
+    score_test: ExampleSet
+    manifest: dict[str, Any]
+
+
+def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None = None) -> Sets:
+    """Makes the example sets, or opens them where they are cached.
+
+    Args:
+        plan: what they are made from.
+        cache: root of the cache; `data.files.cache_root()` if None.
+        progress: called with what is being made and the finished share.
+
+    Raises:
+        InputError: a corpus or a setting that cannot be used.
+    """
+    cache = cache or cache_root()
+    tell = progress or (lambda what, share: None)
+    array = Array.parse(plan.array)
+    if plan.speech is not None and plan.noise is not None and plan.rirs is not None:
+        folders = (Path(plan.speech), Path(plan.noise), Path(plan.rirs))
+    else:
+        tell("demo corpus", 0.0)
+        demo = demo_corpus()
+        folders = (demo.speech, demo.noise, demo.rirs)
+    hours = dict(zip(("train", "val", "test"), plan.hours, strict=True)) if plan.hours else None
+    banks = load_corpora(
+        *folders, cache / "banks", hours=hours, clip_seconds=plan.clip_seconds, seed=plan.seed, progress=progress
+    )
+
+    def source(split: str) -> SceneSource:
+        return SceneSource(banks[split].speech, banks[split].noise, banks[split].rirs, array)
+
+    def fixed(role: str, split: str, clips: int, seconds: float, seed: int) -> ExampleSet:
+        spec = SetSpec(role, clips, seconds, seed)
+        return build_set(source(split), _digest(banks[split]), spec, cache / "sets", lambda s: tell(f"{split} scenes", s))
+
+    train_spec = SetSpec("train", plan.train_clips, plan.clip_seconds, plan.seed)
+    train: ExampleSet | FreshScenes
+    if plan.remix:
+        train = FreshScenes(source("train"), train_spec)
+    else:
+        train = fixed("train", "train", plan.train_clips, plan.clip_seconds, plan.seed)
+    test_clips = min(plan.test_clips, len(banks["test"].speech))
+    score_clips = min(plan.score_clips, len(banks["val"].speech))
+    sets = Sets(
+        train,
+        fixed("val", "val", plan.val_clips, plan.clip_seconds, plan.seed + 1),
+        fixed("score", "val", score_clips, plan.longest_seconds, plan.seed + 2),
+        fixed("score", "test", test_clips, plan.longest_seconds, plan.seed + 3),
+        {},
+    )
+    manifest = {
+        "corpus": "demo" if plan.demo else "own",
+        "folders": [str(folder) for folder in folders],
+        "array": {"name": array.name, "positions_m": array.positions},
+        "banks": {split: {kind: bank.manifest() for kind, bank in _kinds(banks[split])} for split in banks},
+        "sets": {
+            name: {"digest": part.digest, "examples": len(part), "seconds": round(part.seconds, 1)}
+            for name, part in (("val", sets.val), ("score_val", sets.score_val), ("score_test", sets.score_test))
+        }
+        | {"train": {"examples": len(train), "remix": plan.remix, "digest": getattr(train, "digest", "fresh")}},
+    }
+    return replace(sets, manifest=manifest)
+
+
+def _kinds(banks: Banks) -> list[tuple[str, Any]]:
+    return [("speech", banks.speech), ("noise", banks.noise), ("rirs", banks.rirs)]
+
+
+def _digest(banks: Banks) -> str:
+    return "-".join(bank.digest for _, bank in _kinds(banks))

@@ -1,0 +1,173 @@
+"""Scores of an enhancer on a "score" set: the same clips at five SNRs, wide-band PESQ, and what stands beside it.
+
+`pesq` everywhere in this project is the mean over the five SNRs of the per-SNR median over clips.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data import RATE
+from data.examples import ExampleSet
+from data.scene import SNRS_DB, Array
+from model.ftjnf import FTJNF, REFERENCE
+from model.pesq_pool import PesqPool
+
+Enhancer = Callable[[Tensor], Tensor]
+"""(B, M, N) noisy microphone signals -> (B, N) estimate."""
+
+
+def unprocessed(noisy: Tensor) -> Tensor:
+    """The noisy reference microphone."""
+    return noisy[:, REFERENCE]
+
+
+def delay_and_sum(array: Array) -> Enhancer:
+    """The delay-and-sum beamformer towards the front (azimuth 0): what the array gives without a network.
+
+    Args:
+        array: its geometry.
+    """
+    delays = torch.from_numpy(array.delays(0.0, 0.0))
+
+    def enhance(noisy: Tensor) -> Tensor:
+        samples = noisy.shape[-1]
+        size = samples + 64  # room for the fractional delays' tails
+        omega = torch.arange(size // 2 + 1, dtype=torch.float64) * (2 * torch.pi / size)
+        steering = torch.polar(torch.ones(len(delays), len(omega), dtype=torch.float64), delays[:, None] * omega)
+        spectrum = torch.fft.rfft(noisy, n=size) * steering.to(torch.complex64)
+        return torch.fft.irfft(spectrum.mean(dim=1), n=size)[..., :samples]
+
+    return enhance
+
+
+def enhanced(enhancer: Enhancer, examples: ExampleSet, device: torch.device | str = "cpu") -> Iterator[NDArray[np.float32]]:
+    """The estimate of every example in order, (N,) each; examples of one length and clip go through together."""
+    first = 0
+    while first < len(examples):
+        last = first + 1
+        while last < len(examples) and last - first < len(SNRS_DB) and examples.lengths[last] == examples.lengths[first]:
+            last += 1
+        noisy, _ = examples.batch(range(first, last))
+        with torch.inference_mode():
+            yield from enhancer(noisy.to(device)).cpu().numpy()
+        first = last
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores by clip and SNR.
+
+    Args:
+        pesq: (clips, 5) wide-band PESQ; columns as `SNRS_DB`; NaN where a clip could not be scored.
+        si_sdr: (clips, 5) scale-invariant signal-to-distortion ratio in dB, or None.
+        estoi: (clips, 5) extended short-time objective intelligibility, or None.
+    """
+
+    pesq: NDArray[np.float64]
+    si_sdr: NDArray[np.float64] | None = None
+    estoi: NDArray[np.float64] | None = None
+
+    @property
+    def unscored(self) -> int:
+        """How many of the clips at all SNRs PESQ could not score."""
+        return int(np.isnan(self.pesq).sum())
+
+    @property
+    def by_snr(self) -> dict[str, float]:
+        """Median PESQ over clips by SNR in dB ("-5", "0", ...)."""
+        return {f"{snr:g}": value for snr, value in zip(SNRS_DB, _median(self.pesq), strict=True)}
+
+    @property
+    def mean(self) -> float:
+        """`pesq`: the mean over SNRs of the per-SNR median."""
+        return float(np.mean(_median(self.pesq)))
+
+    def summary(self) -> dict[str, Any]:
+        """All figures as JSON-serialisable values; `spread_by_snr` are the quartiles over clips."""
+        quartiles = {
+            f"{snr:g}": [float(q) for q in np.nanpercentile(column, [25, 75])] if np.isfinite(column).any() else []
+            for snr, column in zip(SNRS_DB, self.pesq.T, strict=True)
+        }
+        out: dict[str, Any] = {
+            "pesq": self.mean,
+            "pesq_by_snr": self.by_snr,
+            "spread_by_snr": quartiles,
+            "clips": len(self.pesq),
+            "unscored": self.unscored,
+        }
+        for name in ("si_sdr", "estoi"):
+            values = getattr(self, name)
+            if values is not None:
+                out[name] = float(np.mean(_median(values)))
+        return out
+
+
+def _median(scores: NDArray[np.float64]) -> list[float]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any scored clip is NaN, and says so itself
+        return [float(value) for value in np.nanmedian(scores, axis=0)]
+
+
+def score(
+    enhancer: Enhancer,
+    examples: ExampleSet,
+    pool: PesqPool,
+    *,
+    device: torch.device | str = "cpu",
+    more: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> Scores:
+    """Scores an enhancer on a set of role "score".
+
+    Args:
+        enhancer: a network's `enhance`, `unprocessed`, or `delay_and_sum(...)`.
+        examples: the set.
+        pool: where PESQ runs.
+        device: where the enhancer runs.
+        more: also SI-SDR and ESTOI.
+        progress: called with the share that is done.
+    """
+    pairs, si_sdr, estoi, scores = [], [], [], []
+    for index, estimate in enumerate(enhanced(enhancer, examples, device)):
+        reference = np.array(examples.target(index))
+        pairs.append((reference, estimate))
+        if more:
+            si_sdr.append(_si_sdr(reference, estimate))
+            estoi.append(_estoi(reference, estimate))
+        if len(pairs) == 4 * len(SNRS_DB) or index == len(examples) - 1:
+            scores += pool.scores(pairs)
+            pairs = []
+            if progress is not None:
+                progress((index + 1) / len(examples))
+    table = [np.asarray(column, dtype=np.float64).reshape(-1, len(SNRS_DB)) for column in (scores, si_sdr, estoi)]
+    return Scores(table[0], table[1] if more else None, table[2] if more else None)
+
+
+def _si_sdr(reference: NDArray[np.float32], estimate: NDArray[np.float32]) -> float:
+    from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
+
+    value = scale_invariant_signal_distortion_ratio(torch.from_numpy(estimate), torch.from_numpy(reference))
+    return float(value)
+
+
+def _estoi(reference: NDArray[np.float32], estimate: NDArray[np.float32]) -> float:
+    from pystoi import stoi
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # too little speech: pystoi warns and returns 1e-5
+        value = float(stoi(reference, estimate, RATE, extended=True))
+    return value if value > 1e-4 else float("nan")
+
+
+def network_enhancer(net: FTJNF) -> Enhancer:
+    """A network as an enhancer, in evaluation mode."""
+    return net.eval().enhance

@@ -1,0 +1,1 @@
+"""The search: the only room that imports Ray, and MLflow in one file."""
