@@ -28,7 +28,7 @@ SMALL = 8
 
 def new_figure(title: str, subtitle: str) -> tuple[Figure, Axes]:
     """An empty figure of 1200 x 750 pixels with a title and two lines below it."""
-    figure = Figure(figsize=(8, 5), dpi=150, layout=ConstrainedLayoutEngine(rect=(0.005, 0.005, 0.985, 0.875)))
+    figure = Figure(figsize=(8, 5), dpi=150, layout=ConstrainedLayoutEngine(rect=(0.005, 0.005, 0.985, 0.865)))
     FigureCanvasAgg(figure)
     figure.text(0.02, 0.95, title, fontsize=12, fontweight="bold", color=INK)
     figure.text(0.02, 0.935, subtitle, fontsize=SMALL, color=FAINT_INK, va="top", linespacing=1.35)

@@ -13,6 +13,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from analysis.canvas import (
@@ -129,7 +130,8 @@ def _label_front(figure: Figure, axes: Axes, found: Sequence[Point]) -> None:
     taken += [text.get_window_extent() for text in axes.texts]
     inside = axes.get_window_extent()
     # up and left of a member of the front is no other student, so there is room first
-    places = ((-5, 5, "right"), (-5, 14, "right"), (0, 9, "center"), (7, -12, "left"), (-5, 24, "right"))
+    places = ((-5, 5, "right"), (0, 9, "center"), (7, -12, "left"), (-9, 15, "right"))
+    leader = {"arrowstyle": "-", "linewidth": 0.6, "color": FAINT_INK, "shrinkA": 0, "shrinkB": 4}
     for point in reversed(front):  # the costliest stand closest and score best: they choose first
         for dx, dy, align in places:
             label = axes.annotate(
@@ -141,8 +143,10 @@ def _label_front(figure: Figure, axes: Axes, found: Sequence[Point]) -> None:
                 fontsize=SMALL,
                 color=INK,
                 zorder=5,
+                arrowprops=leader if dy > 10 else None,
             )
-            box = label.get_window_extent()
+            label.get_window_extent()  # moves it to its place
+            box = Text.get_window_extent(label)  # the words alone, without the leader
             if box.count_overlaps(taken) == 0 and inside.count_contains(box.get_points()) == 2:
                 taken.append(box)
                 break

@@ -25,7 +25,7 @@ from data.demo_plan import SPLITS, DemoSizes, run_worker
 from data.errors import InputError, run_command
 from data.files import cache_root, read_json, text_digest, write_json
 
-VERSION = 1
+VERSION = 3
 """Counts every change to what the demo corpus sounds like."""
 
 LIBRARIES = ("espeakng-loader", "pyroomacoustics", "soundfile", "scipy", "numpy")

@@ -214,7 +214,7 @@ class Training:
             if config.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(self.net.parameters(), config.clip_norm)
             self._optimiser.step()
-            sums += len(indices) * np.array([float(loss), _value(hard), _value(soft)])
+            sums += len(indices) * np.array([_value(loss), _value(hard), _value(soft)])
         train = sums / len(order)
         val_hard, val_soft = self._validate(stage, alpha)
         watched = val_soft if stage.watches == "soft" else val_hard

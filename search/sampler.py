@@ -106,10 +106,10 @@ class Proposals:
             ValueError: the number leaves a gap.
         """
         trials = self.trials()
-        if number < len(trials):
+        if 0 <= number < len(trials):
             return trials[number].choice
-        if number > len(trials):
-            raise ValueError(f"numbers have no gaps: the next is {len(trials)}, got {number}")
+        if number != len(trials):
+            raise ValueError(f"numbers count from 0 without gaps: the next is {len(trials)}, got {number}")
         tried = {trial.choice for trial in trials}
         choice = next((c for c in self._candidates(number, trials) if c not in tried), None)
         if choice is None:
@@ -168,7 +168,7 @@ class Proposals:
         for _ in range(ASKS):
             size = sizes[rng.integers(len(sizes))]
             method, schedule, init = (options[rng.integers(len(options))] for options in parts)
-            yield space.choice(size, method, schedule, init)
+            yield Choice.of(size, method, schedule, init)
 
     def _tpe(self, number: int, trials: list[Proposal]) -> Iterator[Choice]:
         """Asks TPE in a study of its own, made anew from the trials.
@@ -198,7 +198,7 @@ class Proposals:
         for _ in range(ASKS):
             params = study.ask(distributions).params
             size = self.space.nearest(params["u"], params["v"])
-            yield self.space.choice(size, params["kd_method"], params["alpha_schedule"], params["init"])
+            yield Choice.of(size, params["kd_method"], params["alpha_schedule"], params["init"])
 
     def _distributions(self) -> dict[str, BaseDistribution]:
         """The flat space: every parameter is always asked for, as samplers model conditional ones poorly."""

@@ -53,6 +53,11 @@ class Choice:
         if self.kd_method == "none":
             object.__setattr__(self, "alpha_schedule", "none")
 
+    @classmethod
+    def of(cls, size: Size, kd_method: str, alpha_schedule: str, init: str) -> Choice:
+        """The configuration of a student of this size."""
+        return cls(size.f_hidden, size.t_hidden, kd_method, alpha_schedule, init, size.bi_freq, size.microphones)
+
     @property
     def size(self) -> Size:
         """The student's size."""
@@ -85,8 +90,6 @@ class Space:
         schedules: alpha schedules; they do not multiply the method `none`.
         inits: how students may start.
         sizes: the sizes to try; None for the whole grid `F_HIDDEN` x `T_HIDDEN`.
-        slice_of: the teacher that slices are cut out of; a size with more units in either layer is no slice of it and
-            can only start at random. None if any size can be a slice.
         bi_freq, microphones: of the sizes of the grid.
 
     Raises:
@@ -98,7 +101,6 @@ class Space:
     schedules: tuple[str, ...]
     inits: tuple[str, ...] = ("random",)
     sizes: tuple[Size, ...] | None = None
-    slice_of: Size | None = None
     bi_freq: bool = False
     microphones: int = 5
 
@@ -123,12 +125,8 @@ class Space:
                     f"size {size} costs {_cost(size)}, above the budget of {self.budget}; "
                     "leave it out of --sizes or raise --budget"
                 )
-            if not self.inits_of(size):
-                raise InputError(f"size {size} is no slice of the teacher {self.slice_of}; let it start at random")
         if not self._feasible:
             smallest = min(self._grid(), key=paper_gmac)
-            if self.budget.allows(smallest):
-                raise InputError(f"no size is a slice of the teacher {self.slice_of}; let students start at random")
             raise InputError(
                 f"no size fits the budget of {self.budget}: the smallest, {smallest}, costs {_cost(smallest)}; "
                 "raise --budget"
@@ -141,7 +139,7 @@ class Space:
 
     @cached_property
     def _feasible(self) -> tuple[Size, ...]:
-        fits = [size for size in self._grid() if self.budget.allows(size) and self.inits_of(size)]
+        fits = [size for size in self._grid() if self.budget.allows(size)]
         return tuple(sorted(fits, key=lambda size: (paper_gmac(size), size.f_hidden)))
 
     @cached_property
@@ -152,39 +150,18 @@ class Space:
         """The sizes within the budget, the cheapest first."""
         return list(self._feasible)
 
-    def inits_of(self, size: Size) -> tuple[str, ...]:
-        """How a student of this size may start."""
-        teacher = self.slice_of
-        fits = teacher is None or (
-            size.f_hidden <= teacher.f_hidden and size.t_hidden <= teacher.t_hidden and size.bi_freq == teacher.bi_freq
-        )
-        return self.inits if fits else tuple(init for init in self.inits if init != "slice")
-
-    def choice(self, size: Size, method: str, schedule: str, init: str) -> Choice:
-        """The configuration of these parts; a size that cannot start as `init` starts as it can."""
-        allowed = self.inits_of(size)
-        return Choice(
-            size.f_hidden,
-            size.t_hidden,
-            method,
-            schedule,
-            init if init in allowed else allowed[0],
-            size.bi_freq,
-            size.microphones,
-        )
-
     def configurations(self) -> Iterator[Choice]:
         """Every configuration once, by size (the cheapest first), method, schedule and start."""
         for size in self._feasible:
             for method in self.methods:
                 for schedule in ("none",) if method == "none" else self.schedules:
-                    for init in self.inits_of(size):
-                        yield self.choice(size, method, schedule, init)
+                    for init in self.inits:
+                        yield Choice.of(size, method, schedule, init)
 
     def count(self) -> int:
         """Number of configurations."""
         recipes = sum(1 if method == "none" else len(self.schedules) for method in self.methods)
-        return recipes * sum(len(self.inits_of(size)) for size in self._feasible)
+        return len(self._feasible) * recipes * len(self.inits)
 
     def position(self, size: Size) -> tuple[float, float]:
         """Where a size lies for the sampler: (u, v).

@@ -28,10 +28,11 @@ def start(space: Space, n: int, rng: np.random.Generator) -> Iterator[Choice]:
     seen: set[Choice] = set()
     for i in range(max(len(sizes), len(methods))):
         lap = i // len(methods)
-        # one further in each lap, so that a method does not meet the same schedule again when their numbers divide
-        schedule = schedules[(i + lap) % len(schedules)]
-        init = inits[(i + lap // len(schedules)) % len(inits)]
-        choice = space.choice(sizes[order[i % len(order)]], methods[i % len(methods)], schedule, init)
+        turn = i % len(methods)
+        # each method meets another schedule in each lap, another start after a lap of the schedules
+        schedule = schedules[(turn + lap) % len(schedules)]
+        init = inits[(turn + lap // len(schedules)) % len(inits)]
+        choice = Choice.of(sizes[order[i % len(order)]], methods[turn], schedule, init)
         if choice not in seen:
             seen.add(choice)
             yield choice

@@ -1,0 +1,38 @@
+"""Durations as people write and read them."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from data.errors import InputError
+
+_SECONDS = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90s`, `12min`, `1.5h`, `2d`, or of several such parts: `1h30min`.
+
+    Raises:
+        InputError: not understood, or not above zero.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]+)", text)
+    rest = re.sub(r"\d+(?:\.\d+)?\s*[a-zA-Z]+", "", text).strip()
+    if not parts or rest or any(unit.lower() not in _SECONDS for _, unit in parts):
+        raise InputError(f"duration {text!r} is not understood; write 90s, 12min, 1.5h or 1h30min")
+    seconds = sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts)
+    if seconds <= 0:
+        raise InputError(f"duration {text!r} must be longer than nothing; write 90s, 12min or 1.5h")
+    return seconds
+
+
+def duration(seconds: float) -> str:
+    """`7 s`, `3 min 20 s`, `2 h 05 min`: short, for tables and progress."""
+    if not math.isfinite(seconds):
+        return "?"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

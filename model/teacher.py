@@ -1,0 +1,292 @@
+"""The teacher: `python -m model.teacher train` trains one of any size on any corpus, `score` scores one.
+
+The packaged teacher of the demo was trained by this very command; its recipe and scores lie beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data.errors import InputError, run_command
+from data.files import file_digest, read_json, write_json
+from data.plan import DataPlan, Sets, prepare
+from data.scene import Array
+from data.units import duration, parse_duration
+from model.ftjnf import FTJNF, Size
+from model.macs import paper_gmac
+from model.pesq_pool import PesqPool
+from model.precision import choose_device, choose_precision
+from model.score import Scores, delay_and_sum, network_enhancer, score, unprocessed
+from model.train import TrainConfig, Training
+from model.weights import load_network, save_network
+
+PACKAGED = Path(__file__).parent / "packaged" / "teacher.safetensors"
+"""The teacher of the demo corpus, with `teacher.json` beside it: recipe, seed, scores."""
+
+
+@dataclass(frozen=True)
+class TeacherRecipe:
+    """All that decides what a teacher becomes.
+
+    Args:
+        data: what it learns from.
+        train: how; always the method "none".
+    """
+
+    data: DataPlan
+    train: TrainConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-serialisable values."""
+        data = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self.data).items()}
+        return {"data": data, "train": self.train.to_dict()}
+
+
+def epochs_within(
+    seconds: float, config: TrainConfig, sets: Sets, device: torch.device, steps: int = 4
+) -> int:
+    """How many epochs fit into a time, by timing a few steps and the validation; at least 1."""
+    per_step, per_validation = time_steps(config, sets, device, steps)
+    epoch = math.ceil(len(sets.train) / config.batch) * per_step + per_validation
+    return max(1, int(seconds / epoch))
+
+
+def time_steps(config: TrainConfig, sets: Sets, device: torch.device, steps: int = 3) -> tuple[float, float]:
+    """Seconds of one training step, and of one pass over the validation set, of a network without KD."""
+    from model.losses import hard_loss
+    from model.precision import arithmetic
+    from model.stft import stft
+
+    net = FTJNF(config.size).to(device)
+    indices = [i % len(sets.val) for i in range(config.batch)]
+    noisy, clean = (part.to(device) for part in sets.val.batch(indices))
+    from model.ftjnf import apply_mask
+
+    times = []
+    for _ in range(steps + 1):
+        started = time.perf_counter()
+        spectrum = stft(noisy)
+        with arithmetic(config.precision, device):
+            output = net(spectrum)
+        hard_loss(apply_mask(output, spectrum, noisy.shape[-1]), clean).backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+    step = sorted(times[1:])[len(times[1:]) // 2]  # the first one warms up
+    return step, 0.4 * step * len(sets.val) / config.batch  # a forward pass is about a third of a step
+
+
+def train_teacher(
+    recipe: TeacherRecipe,
+    sets: Sets,
+    out: Path,
+    device: torch.device,
+    *,
+    start: FTJNF | None = None,
+    deadline: float | None = None,
+    tell: Any = print,
+) -> FTJNF:
+    """Trains a teacher, or goes on where an earlier run of the same recipe stopped.
+
+    Args:
+        recipe: what it is.
+        sets: made from `recipe.data`.
+        out: the safetensors file; the state lies in `OUT.state/` until the end and stays there.
+        device: where to train.
+        start: weights to begin from; None for a random start from the seed.
+        deadline: `time.monotonic()` at which the training ends with the epoch it is in; None for no limit.
+        tell: called with a line after each epoch.
+
+    Returns:
+        The network of the best epoch, which is written to `out`.
+    """
+    config = recipe.train
+    torch.manual_seed(config.seed)
+    net = start if start is not None else FTJNF(config.size)
+    state = out.with_name(out.name + ".state")
+    training = Training(config, net, sets.train, sets.val, None, None, state, device, recipe.to_dict())
+    if training.history:
+        tell(f"going on after epoch {len(training.history)} of an earlier run")
+    for record in training:
+        left = record.seconds * (config.epochs - record.epoch)
+        tell(
+            f"epoch {record.epoch}/{config.epochs}  loss {record.loss_train:.4f}  validation {record.loss_val_hard:.4f}"
+            f"{' best' if record.best else '     '}  lr {record.lr:.1e}  {duration(record.seconds)} an epoch, "
+            f"at most {duration(left)} left"
+        )
+        if deadline is not None and time.monotonic() + record.seconds > deadline and not record.done:
+            tell("time is up")
+            break
+    if not any(math.isfinite(record.loss_val_hard) for record in training.history):
+        raise InputError("the teacher's validation loss is not a number; try a smaller --lr or --clip-norm 5")
+    best = training.best_network()
+    save_network(best, out, recipe.to_dict() | {"epochs_run": len(training.history)})
+    return best
+
+
+def score_teacher(net: FTJNF, sets: Sets, array: Array, workers: int, device: torch.device) -> dict[str, Scores]:
+    """Test scores of a network, of the unprocessed reference microphone and of delay-and-sum, on the same clips."""
+    enhancers = {
+        "unprocessed": unprocessed,
+        "delay-and-sum": delay_and_sum(array),
+        "teacher": network_enhancer(net.to(device)),
+    }
+    with PesqPool(workers) as pool:
+        return {
+            name: score(enhancer, sets.score_test, pool, device=device if name == "teacher" else "cpu", more=True)
+            for name, enhancer in enhancers.items()
+        }
+
+
+def print_scores(scores: dict[str, Scores]) -> None:
+    """A table of median PESQ by SNR."""
+    first = next(iter(scores.values()))
+    print(f"{'':16}{'PESQ':>6}  " + "".join(f"{snr + ' dB':>8}" for snr in first.by_snr) + "   SI-SDR   ESTOI")
+    for name, one in scores.items():
+        summary = one.summary()
+        row = "".join(f"{value:8.2f}" for value in one.by_snr.values())
+        print(f"{name:16}{one.mean:6.2f}  {row}{summary['si_sdr']:9.1f}{summary['estoi']:8.2f}", end="")
+        print(f"   ({one.unscored} unscored)" if one.unscored else "")
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that say what a run learns from; shared by the teacher's command and the search's."""
+    group = parser.add_argument_group("data (none of the three folders: the demo corpus, made on first use)")
+    group.add_argument("--speech", type=Path, metavar="DIR", help="Common Voice language folder, or any folder of speech")
+    group.add_argument("--noise", type=Path, metavar="DIR", help="folder of noise recordings (DNS challenge or any)")
+    group.add_argument("--rirs", type=Path, metavar="DIR", help="SLR26 simulated_rirs_16k, or any folder of responses")
+    group.add_argument("--array", metavar="NAME|FILE", help="cross (default), line, or a JSON list of [x, y, z] in m")
+    group.add_argument("--hours", metavar="H,H,H", help="most hours of speech for training, validation and test")
+    group.add_argument("--train-clips", type=int, metavar="N", help="training examples an epoch")
+    group.add_argument("--val-clips", type=int, metavar="N", help="examples of the validation losses")
+    group.add_argument("--score-clips", type=int, metavar="N", help="validation clips scored with PESQ, each at 5 SNRs")
+    group.add_argument("--test-clips", type=int, metavar="N", help="test clips scored with PESQ, each at 5 SNRs")
+    group.add_argument("--clip-seconds", type=float, metavar="S", help="length of the training crops")
+    group.add_argument("--remix", action=argparse.BooleanOptionalAction, help="draw fresh scenes in every epoch")
+
+
+def data_plan(arguments: argparse.Namespace, base: DataPlan) -> DataPlan:
+    """`base` with what the flags of `add_data_arguments` say instead.
+
+    Raises:
+        InputError: a folder missing of the three, or a value out of range.
+    """
+    names = ("speech", "noise", "rirs", "array", "train_clips", "val_clips", "score_clips", "test_clips",
+             "clip_seconds", "remix")  # fmt: skip
+    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    if arguments.hours is not None:
+        given["hours"] = parse_hours(arguments.hours)
+    return replace(base, seed=arguments.seed, **given)
+
+
+def parse_hours(text: str) -> tuple[float, float, float]:
+    """Reads `38,4.8,1.2`; a single number is for training, with an eighth of it for validation and a 32nd for test.
+
+    Raises:
+        InputError: not one or three positive numbers.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) == 1:
+        values = [values[0], values[0] / 8, values[0] / 32]
+    if len(values) != 3 or not all(math.isfinite(value) and value > 0 for value in values):
+        raise InputError(f"--hours {text!r} is not understood; write hours for training, validation, test: 38,4.8,1.2")
+    return values[0], values[1], values[2]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m model.teacher", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="train a teacher; stopped and started again it goes on where it was")
+    train.add_argument("--out", type=Path, default=Path("teacher.safetensors"), help="the weights (default: %(default)s)")
+    train.add_argument("--size", default="C", help="F/T hidden units or a row of Table 1 (default: %(default)s)")
+    train.add_argument("--epochs", type=int, default=100, help="at most (default: %(default)s, as in the paper)")
+    train.add_argument("--time", metavar="90min", help="as many epochs as fit into that time, up to --epochs")
+    train.add_argument("--lr", type=float, default=5e-4, help="learning rate (default: %(default)s, as in the paper)")
+    train.add_argument("--lr-schedule", default="plateau", choices=("plateau", "cosine"))
+    train.add_argument("--batch", type=int, default=4, help="examples a step (default: %(default)s, as in the paper)")
+    train.add_argument("--clip-norm", type=float, help="largest norm of the gradient (default: no limit)")
+    train.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (default: %(default)s)")
+    train.add_argument("--start", type=Path, metavar="FILE", help="weights to begin from (default: random)")
+    judge = commands.add_parser("score", help="score a teacher on the test split")
+    judge.add_argument("weights", type=Path)
+    for command in (train, judge):
+        add_data_arguments(command)
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--device", default="auto")
+        command.add_argument("--threads", type=int, default=0, help="torch threads (default: torch's choice)")
+        command.add_argument("--json", type=Path, metavar="FILE", help="also write recipe and scores there")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    arguments = _parser().parse_args(argv)
+    if arguments.threads > 0:
+        torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    plan = data_plan(arguments, DataPlan())
+    array = Array.parse(plan.array)
+    if arguments.command == "score":
+        net, recipe = load_network(arguments.weights, array.microphones)
+        sets = prepare(plan, progress=progress_line)
+    else:
+        size = Size.parse(arguments.size, array.microphones)
+        config = TrainConfig(
+            size, epochs=arguments.epochs, batch=arguments.batch, lr=arguments.lr, lr_schedule=arguments.lr_schedule,
+            clip_norm=arguments.clip_norm, precision=choose_precision(arguments.precision, device), seed=arguments.seed,
+        )  # fmt: skip
+        start = load_network(arguments.start, array.microphones)[0] if arguments.start else None
+        if start is not None and start.size != size:
+            raise InputError(f"--start {arguments.start} has size {start.size}, not {size}; pass --size {start.size}")
+        sets = prepare(plan, progress=progress_line)
+        config = replace(config, epochs=_epochs(arguments, config, sets, device))
+        deadline = time.monotonic() + 1.1 * parse_duration(arguments.time) if arguments.time else None
+        print(f"teacher {size}: {paper_gmac(size):.3g} GMAC (paper's axis), {config.epochs} epochs of {len(sets.train)} "
+              f"examples, {config.precision} on {device}", flush=True)  # fmt: skip
+        recipe = TeacherRecipe(plan, config).to_dict()
+        net = train_teacher(TeacherRecipe(plan, config), sets, arguments.out, device, start=start, deadline=deadline,
+                            tell=lambda line: print(line, flush=True))  # fmt: skip
+        print(f"weights: {arguments.out}")
+    scores = score_teacher(net, sets, array, os.cpu_count() or 1, device)
+    print_scores(scores)
+    if arguments.json:
+        weights = arguments.out if arguments.command == "train" else arguments.weights
+        write_json(arguments.json, {
+            "weights_sha256": file_digest(weights), "size": str(net.size), "recipe": recipe, "corpus": sets.manifest,
+            "test": {name: one.summary() for name, one in scores.items()},
+        })  # fmt: skip
+
+
+def _epochs(arguments: argparse.Namespace, config: TrainConfig, sets: Sets, device: torch.device) -> int:
+    """The number of epochs, fixed at the first start so that a resumed training is the same training."""
+    decided = arguments.out.with_name(arguments.out.name + ".state") / "plan.json"
+    if decided.exists():
+        return int(read_json(decided)["epochs"])
+    epochs = config.epochs
+    if arguments.time:
+        epochs = min(epochs, epochs_within(parse_duration(arguments.time), config, sets, device))
+    write_json(decided, {"epochs": epochs})
+    return epochs
+
+
+def progress_line(what: str, share: float) -> None:
+    """Progress of making the data, on one line of a terminal; silent elsewhere."""
+    if sys.stderr.isatty():
+        print(f"\r{what}: {100 * share:3.0f} %", end="\n" if share >= 1 else "", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    run_command(main)

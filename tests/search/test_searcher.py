@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import cloudpickle
+import pytest
+
+from model.macs import Budget
+from search.sampler import Proposals
+from search.searcher import TuneSearcher
+from search.space import Choice, Space, parse_sizes
+
+FINISHED = TuneSearcher.FINISHED
+
+
+@pytest.fixture
+def proposals(tmp_path: Path) -> Proposals:
+    space = Space(Budget.parse("1.0GMAC"), ("none", "linear"), ("two-stage",), sizes=parse_sizes("8/4,64/16"))
+    return Proposals(space, tmp_path / "study.journal")
+
+
+def states(proposals: Proposals) -> list[str]:
+    return [trial.state for trial in proposals.trials()]
+
+
+def test_a_suggestion_is_the_number_and_the_fields_of_the_choice(proposals: Proposals) -> None:
+    config = TuneSearcher(proposals).suggest("a")
+    assert isinstance(config, dict)
+    assert config["number"] == 0
+    assert Choice(**config["choice"]) == proposals.trials()[0].choice
+
+
+def test_the_search_finishes_with_the_space(proposals: Proposals) -> None:
+    searcher = TuneSearcher(proposals)
+    suggestions = [searcher.suggest(name) for name in "abcde"]
+    assert [s["number"] for s in suggestions[:4]] == [0, 1, 2, 3]
+    assert suggestions[4] == FINISHED
+
+
+def test_the_search_finishes_at_its_limit_which_counts_earlier_students(proposals: Proposals) -> None:
+    proposals.propose(0)
+    proposals.tell(0, 1.5)
+    searcher = TuneSearcher(proposals, limit=2)
+    assert searcher.suggest("a") != FINISHED
+    assert searcher.suggest("b") == FINISHED
+
+
+def test_failed_students_are_made_up_for_but_not_for_ever(proposals: Proposals) -> None:
+    searcher = TuneSearcher(proposals, limit=1)
+    for name in "ab":
+        assert searcher.suggest(name) != FINISHED
+        searcher.on_trial_complete(name, error=True)
+    assert searcher.suggest("c") == FINISHED
+
+
+def test_a_student_that_may_not_start_ends_the_search_and_is_not_recorded(proposals: Proposals) -> None:
+    asked: list[Choice] = []
+    searcher = TuneSearcher(proposals, may_start=lambda choice: bool(asked.append(choice)))
+    assert searcher.suggest("a") == FINISHED
+    assert len(asked) == 1
+    assert proposals.trials() == []
+
+
+def test_unfinished_students_come_first_and_count_towards_the_limit(proposals: Proposals) -> None:
+    waiting = [(number, proposals.propose(number)) for number in range(2)]
+    searcher = TuneSearcher(proposals, queue=waiting, limit=3)
+    assert [searcher.suggest(name)["number"] for name in "abc"] == [0, 1, 2]
+    assert searcher.suggest("d") == FINISHED
+
+
+def test_an_unfinished_student_that_may_not_start_stays_unfinished(proposals: Proposals) -> None:
+    searcher = TuneSearcher(proposals, queue=[(0, proposals.propose(0))], may_start=lambda choice: False)
+    assert searcher.suggest("a") == FINISHED
+    assert states(proposals) == ["RUNNING"]
+
+
+def test_results_that_name_their_end_and_errors_are_told(proposals: Proposals) -> None:
+    searcher = TuneSearcher(proposals)
+    for name in "abcd":
+        searcher.suggest(name)
+    searcher.on_trial_complete("a", {"state": "COMPLETE", "pesq": 1.5})
+    searcher.on_trial_complete("b", {"state": "PRUNED", "pesq": 1.2})
+    searcher.on_trial_complete("c", error=True)
+    searcher.on_trial_complete("d", {"state": "COMPLETE"})
+    assert states(proposals) == ["COMPLETE", "PRUNED", "FAIL", "FAIL"]
+    assert proposals.trials()[0].pesq == 1.5
+
+
+def test_a_trial_that_was_interrupted_is_told_nothing(proposals: Proposals) -> None:
+    searcher = TuneSearcher(proposals)
+    searcher.suggest("a")
+    searcher.on_trial_complete("a")
+    searcher.on_trial_complete("a", {"pesq": 1.3, "epoch": 2})
+    searcher.on_trial_complete("unknown", {"state": "COMPLETE", "pesq": 1.3})
+    assert states(proposals) == ["RUNNING"]
+
+
+def test_tune_can_pickle_it_whatever_the_clock_holds_and_the_copy_proposes_nothing(proposals: Proposals) -> None:
+    lock = threading.Lock()  # cannot be pickled
+    searcher = TuneSearcher(proposals, may_start=lambda choice: not lock.locked())
+    searcher.suggest("a")
+    copy = cloudpickle.loads(cloudpickle.dumps(searcher))
+    assert copy.suggest("b") == FINISHED
+    copy.on_trial_complete("a", error=True)
+    assert states(proposals) == ["RUNNING"]
+    assert searcher.suggest("b") != FINISHED
+
+
+def test_tune_can_save_and_restore_it(proposals: Proposals, tmp_path: Path) -> None:
+    searcher = TuneSearcher(proposals)
+    searcher.save_to_dir(str(tmp_path), "session")
+    searcher.restore_from_dir(str(tmp_path))
+    assert searcher.suggest("a") != FINISHED
