@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -11,7 +12,7 @@ class InputError(Exception):
     """Something the user gave cannot be used. The message is one sentence: what is wrong, where, what to do."""
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - it is no error
     """The user stopped the command by a signal; what was done is saved.
 
     Args:
@@ -27,6 +28,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Runs a command's main function and exits: 0 or its return value, 2 on bad input, 128 + n on signal n."""
     try:
         code = main() or 0
+        sys.stdout.flush()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
@@ -35,6 +37,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:  # the reader of our output (head, less) has gone: not our fault, nothing to say
-        sys.stderr.close()
+        # what is still in the buffer goes nowhere, else Python complains about it when it exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)

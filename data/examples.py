@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data import RATE
+from data.errors import InputError
 from data.files import read_json, text_digest, write_json
-from data.scene import SNRS_DB, Array, Scene, SceneSource, render
+from data.scene import SNRS_DB, Scene, SceneSource, render
 
 FORMAT = 1
 """Raised when the scenes or the files change in a way that the key below does not see."""
@@ -28,7 +28,7 @@ class SetSpec:
     """What shapes an example set, beside the sounds it is made from.
 
     Args:
-        role: "train" or "val" (fixed crops at random SNRs, for losses) or "score" (own length, at each of the five SNRs).
+        role: "train" or "val" (crops at random SNRs, for losses) or "score" (own length, at each of the five SNRs).
         clips: number of speech clips used; a "score" set has five examples for each.
         seconds: length of a crop, or the longest own length of a "score" example.
         seed: of everything drawn.
@@ -47,6 +47,9 @@ class ExampleSet:
         digest: the key of the set: sounds, array, spec and format.
         snr_db: (n,) SNR at the front microphone.
         clip: (n,) the clip an example was made from; examples of one clip differ in SNR only.
+
+    Raises:
+        InputError: the folder holds no whole set.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,8 +61,12 @@ class ExampleSet:
         self.snr_db: NDArray[np.float64] = np.asarray(index["snr_db"], dtype=np.float64)
         self.clip: NDArray[np.int64] = np.asarray(index["clip"], dtype=np.int64)
         self._start = np.concatenate(([0], np.cumsum(self.lengths)))
-        self._target = np.memmap(self.folder / "target.f32", dtype=np.float32, mode="r")
-        self._mixture = np.memmap(self.folder / "mixture.f32", dtype=np.float32, mode="r")
+        try:
+            samples = int(self._start[-1])
+            self._target = np.memmap(self.folder / "target.f32", np.float32, "r", shape=samples)
+            self._mixture = np.memmap(self.folder / "mixture.f32", np.float32, "r", shape=self.microphones * samples)
+        except (OSError, ValueError):
+            raise InputError(f"{self.folder} holds no whole example set; delete it to have it made anew") from None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -121,7 +128,9 @@ def build_set(
     if (folder / "index.json").exists():
         return ExampleSet(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    temporary = making / "set"  # a folder of its own, as mkdtemp's can be read by its owner alone
+    temporary.mkdir()
     try:
         lengths: list[int] = []
         snrs: list[float] = []
@@ -140,12 +149,12 @@ def build_set(
         index = {"digest": digest, "key": key, "microphones": source.array.microphones}
         write_json(temporary / "index.json", index | {"lengths": lengths, "snr_db": snrs, "clip": clips})
         try:
-            os.rename(temporary, folder)
+            temporary.rename(folder)
         except OSError:  # another process was faster with the very same set
             if not (folder / "index.json").exists():
                 raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(making, ignore_errors=True)
     return ExampleSet(folder)
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from data.bank import Bank, open_bank
 from data.demo import demo_corpus
 from data.errors import InputError
 from data.examples import ExampleSet, FreshScenes, SetSpec, build_set
-from data.files import cache_root
+from data.files import cache_root, locked
 from data.scene import Array, SceneSource
 from data.sources import Banks, load_corpora
 
@@ -59,6 +60,8 @@ class DataPlan:
                 raise InputError(f"{name} must be at least 1 but is {getattr(self, name)}")
         if not 0.5 <= self.clip_seconds <= 60:
             raise InputError(f"clip_seconds must lie between 0.5 and 60 but is {self.clip_seconds:g}")
+        if self.seed < 0:
+            raise InputError(f"the seed must not be negative but is {self.seed}")
 
     @property
     def demo(self) -> bool:
@@ -68,13 +71,52 @@ class DataPlan:
 
 @dataclass(frozen=True)
 class Sets:
-    """The example sets of a run; `train` is fixed, or fresh scenes if the plan says remix."""
+    """The example sets of a run; `train` is fixed, or fresh scenes if the plan says remix.
+
+    `manifest` tells what they are made from, for the run's records.
+    """
 
     train: ExampleSet | FreshScenes
     val: ExampleSet
     score_val: ExampleSet
     score_test: ExampleSet
     manifest: dict[str, Any]
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Where the sets lie; with it `open_sets` gets them back in another process, without looking at the corpora."""
+        train = self.train
+        where = {"train": str(train.folder)} if isinstance(train, ExampleSet) else _where(train.source)
+        return where | {name: str(getattr(self, name).folder) for name in ("val", "score_val", "score_test")}
+
+
+def open_sets(plan: DataPlan, folders: dict[str, str], cache: Path) -> Sets:
+    """Opens the sets of another process on this machine; on a machine that has none of them they are made.
+
+    Args:
+        plan: what they are made from.
+        folders: `Sets.folders` of the process that made them.
+        cache: root of the cache, where they are made if they must.
+    """
+    if not all(Path(folder).is_dir() for folder in folders.values()):
+        with locked(cache / "sets.lock"):
+            return prepare(plan, cache)
+    train: ExampleSet | FreshScenes
+    if plan.remix:
+        speech, noise, rirs = (open_bank(Path(folders[f"train {kind}"])) for kind in ("speech", "noise", "rirs"))
+        train = FreshScenes(
+            SceneSource(speech, noise, rirs, Array.parse(plan.array)),
+            SetSpec("train", plan.train_clips, plan.clip_seconds, plan.seed),
+        )
+    else:
+        train = ExampleSet(Path(folders["train"]))
+    val, score_val, score_test = (ExampleSet(Path(folders[name])) for name in ("val", "score_val", "score_test"))
+    return Sets(train, val, score_val, score_test, {})
+
+
+def _where(source: SceneSource) -> dict[str, str]:
+    kinds = {"speech": source.speech, "noise": source.noise, "rirs": source.rirs}
+    return {f"train {kind}": str(bank.folder) for kind, bank in kinds.items() if isinstance(bank, Bank)}
 
 
 def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None = None) -> Sets:
@@ -107,7 +149,9 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
 
     def fixed(role: str, split: str, clips: int, seconds: float, seed: int) -> ExampleSet:
         spec = SetSpec(role, clips, seconds, seed)
-        return build_set(source(split), _digest(banks[split]), spec, cache / "sets", lambda s: tell(f"{split} scenes", s))
+        return build_set(
+            source(split), _digest(banks[split]), spec, cache / "sets", lambda s: tell(f"{split} scenes", s)
+        )
 
     train_spec = SetSpec("train", plan.train_clips, plan.clip_seconds, plan.seed)
     train: ExampleSet | FreshScenes

@@ -45,6 +45,9 @@ LEVELS_DBFS = (-36.0, -16.0)
 TALKER_AZIMUTHS = tuple(range(-30, 31, 5))
 TALKER_ELEVATIONS = tuple(range(-10, 11, 5))
 NOISE_AZIMUTHS = tuple(range(0, 360, 45))
+AUDIBLE = 1e-3
+"""Least power of the noise while speech is active, relative to its power over the crop. With less, the gain that brings
+it to the SNR would let the rest of the recording burst out."""
 GUARD = 64
 """Samples of room at both ends for the tails of the fractional delays."""
 
@@ -84,15 +87,21 @@ class Array:
             return cls(text, ARRAYS[text])
         path = Path(text)
         if not path.is_file():
-            raise InputError(f"array {text!r} is neither one of {', '.join(ARRAYS)} nor a JSON file of [x, y, z] in metres")
+            raise InputError(
+                f"array {text!r} is neither one of {', '.join(ARRAYS)} nor a JSON file of [x, y, z] in metres"
+            )
         try:
             positions = np.asarray(read_json(path), dtype=float)
         except (TypeError, ValueError):
             positions = np.empty(0)
         if positions.ndim != 2 or positions.shape[1] != 3 or len(positions) < 2 or not np.isfinite(positions).all():
-            raise InputError(f"array file {path} must hold a list of at least two [x, y, z] in metres; mend it or use a name")
-        if np.abs(positions).max() > 0.5:
-            raise InputError(f"array file {path} has a microphone over 0.5 m from the centre; coordinates are in metres")
+            raise InputError(
+                f"array file {path} must hold a list of at least two [x, y, z] in metres; mend it or use a name"
+            )
+        if np.linalg.norm(positions, axis=1).max() > 0.5:
+            raise InputError(
+                f"array file {path} has a microphone over 0.5 m from the centre; coordinates are in metres"
+            )
         return cls(path.stem, tuple((float(x), float(y), float(z)) for x, y, z in positions))
 
     def delays(self, azimuth: float, elevation: float) -> NDArray[np.float64]:
@@ -111,7 +120,8 @@ class Array:
 class Sounds(Protocol):
     """What a scene needs of a bank of sounds: `data.bank.Bank`, or a few arrays in a test."""
 
-    groups: Sequence[str]
+    @property
+    def groups(self) -> Sequence[str]: ...
 
     def __len__(self) -> int: ...
 
@@ -218,7 +228,8 @@ def render(scenes: Sequence[Scene], device: torch.device | str = "cpu") -> tuple
     to_speech = steering([s.speech_delays for s in scenes])
     to_noise = steering([s.noise_delays for s in scenes])
     speech_power = power(torch.fft.irfft(speech * to_speech[:, FRONT], n=size)[:, :samples], mask)
-    noise_power = power(torch.fft.irfft(noise * to_noise[:, FRONT], n=size)[:, :samples], mask)
+    noise_at_front = torch.fft.irfft(noise * to_noise[:, FRONT], n=size)[:, :samples]
+    noise_power = torch.maximum(power(noise_at_front, mask), AUDIBLE * noise_at_front.square().mean(-1))
     snr = torch.tensor([10 ** (scene.snr_db / 10) for scene in scenes], device=device)
     noise = noise * (speech_power / (snr * noise_power.clamp(min=1e-12))).sqrt()[:, None]
     mixture = speech[:, None] * to_speech + noise[:, None] * to_noise
@@ -256,14 +267,15 @@ class SceneSource:
     """
 
     def __init__(self, speech: Sounds, noise: Sounds, rirs: Sounds, array: Array) -> None:
-        self.speech, self.noise, self.array = speech, noise, array
-        self._rirs = [cut_at_direct_path(rirs.samples(i)) for i in range(len(rirs))]
+        self.speech, self.noise, self.rirs, self.array = speech, noise, rirs, array
         rooms: dict[str, list[int]] = {}
         for index, room in enumerate(rirs.groups):
             rooms.setdefault(room, []).append(index)
         self._rooms = [rooms[name] for name in sorted(rooms)]
 
-    def draw(self, rng: np.random.Generator, clip: int, samples: int | None = None, snr_db: float | None = None) -> Scene:
+    def draw(
+        self, rng: np.random.Generator, clip: int, samples: int | None = None, snr_db: float | None = None
+    ) -> Scene:
         """Draws one scene around a clip of speech.
 
         Args:
@@ -274,7 +286,7 @@ class SceneSource:
         """
         signal = self.speech.samples(clip)
         speech = np.array(signal) if samples is None else self._audible_crop(signal, samples, rng)
-        noise = self._audible_noise(len(speech), rng)
+        noise = self._audible_noise(speech, rng)
         room = self._rooms[int(rng.integers(len(self._rooms)))]
         pair = rng.choice(room, size=2, replace=len(room) < 2)
         talker = (float(rng.choice(TALKER_AZIMUTHS)), float(rng.choice(TALKER_ELEVATIONS)))
@@ -283,8 +295,8 @@ class SceneSource:
         return Scene(
             speech=speech,
             noise=noise,
-            speech_rir=self._rirs[int(pair[0])],
-            noise_rir=self._rirs[int(pair[1])],
+            speech_rir=cut_at_direct_path(self.rirs.samples(int(pair[0]))),  # here: all of SLR26 would fill the memory
+            noise_rir=cut_at_direct_path(self.rirs.samples(int(pair[1]))),
             speech_delays=self.array.delays(*talker),
             noise_delays=self.array.delays(float(rng.choice(NOISE_AZIMUTHS)), 0.0),
             snr_db=snr,
@@ -304,11 +316,13 @@ class SceneSource:
         start = max(0, min(loudest - samples // 2, len(signal) - samples))
         return crop(np.array(signal[start : start + samples]), samples, rng)
 
-    def _audible_noise(self, samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """A piece of noise that is not digital silence, which no gain brings to an SNR."""
-        piece = np.zeros(samples, dtype=np.float32)
+    def _audible_noise(self, speech: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """A piece of noise that is heard while speech is active, the only part in which the SNR is defined."""
+        where = active(torch.from_numpy(speech)[None])[0].numpy() > 0
+        piece = np.zeros_like(speech)
         for _ in range(20):
-            piece = loop(self.noise.samples(int(rng.integers(len(self.noise)))), samples, rng)
-            if float(np.mean(np.square(piece))) > 1e-9:
+            piece = loop(self.noise.samples(int(rng.integers(len(self.noise)))), len(speech), rng)
+            energy = np.square(piece)
+            if energy.mean() > 1e-9 and energy[where].mean() > AUDIBLE * energy.mean():
                 break
         return piece

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +67,12 @@ def split_clips(clips: Sequence[Clip], seed: int, groups_are: str = "groups") ->
     parts["train"] = []
     for clip in pool:
         name = where.get(clip.group, "train")
-        parts[name].append(replace(clip, split=name))
+        parts[name].append(_moved(clip, name))
     return parts
+
+
+def _moved(clip: Clip, split: str) -> Clip:
+    return clip if clip.split == split else Clip(clip.path, clip.group, split, clip.stratum)
 
 
 def _whole_groups(clips: list[Clip]) -> list[Clip]:
@@ -79,7 +83,7 @@ def _whole_groups(clips: list[Clip]) -> list[Clip]:
     order = ("", *SPLITS)
     home = {group: max(sorted(count, key=order.index, reverse=True), key=count.__getitem__)
             for group, count in votes.items()}
-    return [replace(clip, split=home[clip.group]) for clip in clips]
+    return [_moved(clip, home[clip.group]) for clip in clips]
 
 
 def _strata(pool: list[Clip]) -> list[dict[str, int]]:
@@ -99,7 +103,8 @@ def _strata(pool: list[Clip]) -> list[dict[str, int]]:
 
 def _carve(sizes: dict[str, int], shares: dict[str, float], rng: np.random.Generator) -> dict[str, str]:
     """Chooses whole groups for the held-out splits, at least one for each; the others are left out of the answer."""
-    rest = [sorted(sizes)[i] for i in rng.permutation(len(sizes))]
+    names = sorted(sizes)
+    rest = [names[i] for i in rng.permutation(len(names))]
     total = sum(sizes.values())
     where: dict[str, str] = {}
     for name, share in shares.items():

@@ -55,7 +55,9 @@ class Size:
             return cls(row.f_hidden, row.t_hidden, microphones=microphones)
         match = re.fullmatch(r"\s*(\d{1,5})\s*/\s*(\d{1,5})\s*(bi)?\s*", text)
         if match is None:
-            raise InputError(f"size {text!r} is not understood; write F/T such as 80/32, or a row of Table 1 from A to I")
+            raise InputError(
+                f"size {text!r} is not understood; write F/T such as 80/32, or a row of Table 1 from A to I"
+            )
         return cls(int(match[1]), int(match[2]), match[3] is not None, microphones)
 
 
@@ -146,5 +148,6 @@ class FTJNF(nn.Module):
 
 def apply_mask(activations: Activations, noisy_stft: Tensor, samples: int) -> Tensor:
     """Eq. 3 and the synthesis: (B, N) signal from the mask and the (B, M, K, L) noisy STFT."""
-    assert activations.mask is not None and noisy_stft.shape[-2] == BINS
+    assert activations.mask is not None
+    assert noisy_stft.shape[-2] == BINS
     return istft(activations.mask * noisy_stft[:, REFERENCE], samples)

@@ -49,12 +49,16 @@ def delay_and_sum(array: Array) -> Enhancer:
     return enhance
 
 
-def enhanced(enhancer: Enhancer, examples: ExampleSet, device: torch.device | str = "cpu") -> Iterator[NDArray[np.float32]]:
+def enhanced(
+    enhancer: Enhancer, examples: ExampleSet, device: torch.device | str = "cpu"
+) -> Iterator[NDArray[np.float32]]:
     """The estimate of every example in order, (N,) each; examples of one length and clip go through together."""
     first = 0
     while first < len(examples):
         last = first + 1
-        while last < len(examples) and last - first < len(SNRS_DB) and examples.lengths[last] == examples.lengths[first]:
+        while (
+            last < len(examples) and last - first < len(SNRS_DB) and examples.lengths[last] == examples.lengths[first]
+        ):
             last += 1
         noisy, _ = examples.batch(range(first, last))
         with torch.inference_mode():

@@ -19,7 +19,7 @@ from model.stft import stft
 
 @dataclass(frozen=True)
 class UnitActivity:
-    """Mean |activation| of every hidden unit over some noisy speech: f_lstm (F,), or (2F,) if `bi_freq`; t_lstm (T,)."""
+    """Mean |activation| of the hidden units over some noisy speech: f_lstm (F,), or (2F,) if `bi_freq`; t_lstm (T,)."""
 
     f_lstm: Tensor
     t_lstm: Tensor
@@ -33,6 +33,11 @@ def unit_activity(net: FTJNF, noisy: Tensor) -> UnitActivity:
     return UnitActivity(
         activations.f_lstm.abs().mean(dim=(0, 1, 2)).float(), activations.t_lstm.abs().mean(dim=(0, 1, 2)).float()
     )
+
+
+def _parameter(layer: nn.LSTM, name: str) -> Tensor:
+    value: Tensor = getattr(layer, name)
+    return value
 
 
 def _kept(importance: Tensor, units: int) -> Tensor:
@@ -74,12 +79,12 @@ def cut(teacher: FTJNF, size: Size, activity: UnitActivity) -> FTJNF:
     n_f, n_t = min(size.f_hidden, whole.f_hidden), min(size.t_hidden, whole.t_hidden)
 
     keep_t = _kept(activity.t_lstm * teacher.linear.weight.norm(dim=0), n_t)
-    into_t = _gates(teacher.t_lstm.weight_ih_l0, keep_t, whole.t_hidden)  # (4 n_t, F or 2F)
+    into_t = _gates(_parameter(teacher.t_lstm, "weight_ih_l0"), keep_t, whole.t_hidden)  # (4 n_t, F or 2F)
     directions = ["", "_reverse"] if whole.bi_freq else [""]
     columns = []
     for number, direction in enumerate(directions):
         mine = slice(number * whole.f_hidden, (number + 1) * whole.f_hidden)
-        recurrent = getattr(teacher.f_lstm, f"weight_hh_l0{direction}")
+        recurrent = _parameter(teacher.f_lstm, f"weight_hh_l0{direction}")
         # a unit of the F-LSTM is heard by the T-LSTM and, at the next bin, by its own layer
         heard = (into_t[:, mine].norm(dim=0).square() + recurrent.norm(dim=0).square()).sqrt()
         keep_f = _kept(activity.f_lstm[mine] * heard, n_f)
@@ -88,9 +93,9 @@ def cut(teacher: FTJNF, size: Size, activity: UnitActivity) -> FTJNF:
     _copy_lstm(student.t_lstm, teacher.t_lstm, "", keep_t, torch.cat(columns))
     if size.bi_freq and size.f_hidden > n_f:
         raise InputError(f"a bi-directional slice cannot be wider over frequency ({size}) than its teacher ({whole})")
-    student.t_lstm.weight_ih_l0[:, n_f * len(directions) :] = 0
-    student.f_lstm.weight_hh_l0.reshape(4, size.f_hidden, -1)[:, :n_f, n_f:] = 0
-    student.t_lstm.weight_hh_l0.reshape(4, size.t_hidden, -1)[:, :n_t, n_t:] = 0
+    _parameter(student.t_lstm, "weight_ih_l0")[:, n_f * len(directions) :] = 0
+    _parameter(student.f_lstm, "weight_hh_l0").reshape(4, size.f_hidden, -1)[:, :n_f, n_f:] = 0
+    _parameter(student.t_lstm, "weight_hh_l0").reshape(4, size.t_hidden, -1)[:, :n_t, n_t:] = 0
     student.linear.weight.zero_()
     student.linear.weight[:, :n_t] = teacher.linear.weight[:, keep_t]
     student.linear.bias.copy_(teacher.linear.bias)
@@ -100,9 +105,9 @@ def cut(teacher: FTJNF, size: Size, activity: UnitActivity) -> FTJNF:
 def _copy_lstm(small: nn.LSTM, big: nn.LSTM, direction: str, units: Tensor, inputs: Tensor | None) -> None:
     """Copies some units of an LSTM layer; `inputs` chooses among the columns that lead into it."""
     for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
-        part = _gates(getattr(big, name + direction), units, big.hidden_size)
+        part = _gates(_parameter(big, name + direction), units, big.hidden_size)
         if name == "weight_hh_l0":
             part = part[:, units]
         elif name == "weight_ih_l0" and inputs is not None:
             part = part[:, inputs]
-        _put(getattr(small, name + direction), part, small.hidden_size, len(units))
+        _put(_parameter(small, name + direction), part, small.hidden_size, len(units))

@@ -25,8 +25,9 @@ LATENCY = FRAME
 
 @functools.lru_cache(maxsize=8)
 def window(device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The square-root Hann window, (512,): as analysis and synthesis window its squares add up to one at half overlap."""
-    return torch.hann_window(FRAME, periodic=True, dtype=torch.float64).sqrt().to(device=device, dtype=dtype)
+    """The square-root Hann window, (512,), for analysis and synthesis: at half overlap its squares add up to one."""
+    with torch.inference_mode(False):  # first wanted while scoring, it must serve training later all the same
+        return torch.hann_window(FRAME, periodic=True, dtype=torch.float64).sqrt().to(device=device, dtype=dtype)
 
 
 def frames(samples: int) -> int:

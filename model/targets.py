@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -32,9 +31,7 @@ POSITION_SETS = 4
 class Teacher(Protocol):
     """Where a training gets its targets from."""
 
-    def batch(
-        self, indices: Sequence[int], epoch: int, noisy_stft: Tensor
-    ) -> tuple[dict[str, Tensor], Tensor | None]:
+    def batch(self, indices: Sequence[int], epoch: int, noisy_stft: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """Targets of some examples in an epoch.
 
         Args:
@@ -77,21 +74,19 @@ class TeacherBeside:
         self.net, self.layers, self.gram, self.seed, self.precision = net.eval(), layers, gram, seed, precision
 
     @torch.no_grad()
-    def batch(
-        self, indices: Sequence[int], epoch: int, noisy_stft: Tensor
-    ) -> tuple[dict[str, Tensor], Tensor | None]:
+    def batch(self, indices: Sequence[int], epoch: int, noisy_stft: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """See `Teacher`."""
         if not self.layers:
             return {}, None
         with arithmetic(self.precision, noisy_stft.device):
             activations = self.net(noisy_stft, upto=max(self.layers, key=ORDER.index))
-        targets = {layer: getattr(activations, layer) for layer in self.layers}
+        targets: dict[str, Tensor] = {layer: getattr(activations, layer) for layer in self.layers}
         positions = None
         if self.gram.form == "positions" and {"f_lstm", "t_lstm"} & set(self.layers):
             cells = noisy_stft.shape[-1] * noisy_stft.shape[-2]
             rng = np.random.default_rng([self.seed, epoch, int(indices[0])])
             positions = draw_positions(cells, self.gram.positions, len(indices), rng).to(noisy_stft.device)
-            for layer in targets.keys() & {"f_lstm", "t_lstm"}:
+            for layer in sorted(targets.keys() & {"f_lstm", "t_lstm"}):
                 targets[layer] = at_positions(targets[layer], positions)
         return with_mask(targets), positions
 
@@ -106,14 +101,15 @@ class CachedTargets:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         index: dict[str, Any] = read_json(self.folder / "index.json")
-        self._maps: dict[str, NDArray[Any]] = {
-            name: np.memmap(self.folder / name, dtype=dtype, mode="r", shape=tuple(shape))
-            for name, (dtype, shape) in index["arrays"].items()
-        }
+        try:
+            self._maps: dict[str, NDArray[Any]] = {
+                name: np.memmap(self.folder / name, dtype=dtype, mode="r", shape=tuple(shape))
+                for name, (dtype, shape) in index["arrays"].items()
+            }
+        except (OSError, ValueError):
+            raise InputError(f"{self.folder} holds no whole targets; delete it to have them made anew") from None
 
-    def batch(
-        self, indices: Sequence[int], epoch: int, noisy_stft: Tensor
-    ) -> tuple[dict[str, Tensor], Tensor | None]:
+    def batch(self, indices: Sequence[int], epoch: int, noisy_stft: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """See `Teacher`."""
         device = noisy_stft.device
         turn = epoch % POSITION_SETS
@@ -160,8 +156,11 @@ def build_targets(
         None if no method needs a teacher.
 
     Raises:
-        InputError: examples of different lengths.
+        InputError: examples of different lengths, or damaged targets in the cache.
+        ValueError: a Gram form other than "positions".
     """
+    if gram.form != "positions":
+        raise ValueError(f"the Gram form {gram.form!r} needs whole layers, which are not cached; use TeacherBeside")
     layers = layers_of(methods)
     if not layers:
         return None
@@ -191,7 +190,9 @@ def build_targets(
     if lstms:
         arrays["positions"] = ("int32", (n, POSITION_SETS, count))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    temporary = making / "targets"  # a folder of its own, as mkdtemp's can be read by its owner alone
+    temporary.mkdir()
     try:
         maps = {
             name: np.memmap(temporary / name, dtype=kind, mode="w+", shape=shape)
@@ -218,12 +219,12 @@ def build_targets(
         del maps
         write_json(temporary / "index.json", {"key": key, "arrays": arrays})
         try:
-            os.rename(temporary, folder)
+            temporary.rename(folder)
         except OSError:  # another process was faster with the very same targets
             if not (folder / "index.json").exists():
                 raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(making, ignore_errors=True)
     return CachedTargets(folder)
 
 

@@ -19,11 +19,13 @@ import torch
 
 from data.errors import InputError, run_command
 from data.files import file_digest, read_json, write_json
+from data.flags import CommandParser, add_data_arguments, data_plan
 from data.plan import DataPlan, Sets, prepare
 from data.scene import Array
 from data.units import duration, parse_duration
 from model.ftjnf import FTJNF, Size
 from model.macs import paper_gmac
+from model.pace import epoch_seconds, time_step
 from model.pesq_pool import PesqPool
 from model.precision import choose_device, choose_precision
 from model.score import Scores, delay_and_sum, network_enhancer, score, unprocessed
@@ -50,40 +52,6 @@ class TeacherRecipe:
         """As JSON-serialisable values."""
         data = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self.data).items()}
         return {"data": data, "train": self.train.to_dict()}
-
-
-def epochs_within(
-    seconds: float, config: TrainConfig, sets: Sets, device: torch.device, steps: int = 4
-) -> int:
-    """How many epochs fit into a time, by timing a few steps and the validation; at least 1."""
-    per_step, per_validation = time_steps(config, sets, device, steps)
-    epoch = math.ceil(len(sets.train) / config.batch) * per_step + per_validation
-    return max(1, int(seconds / epoch))
-
-
-def time_steps(config: TrainConfig, sets: Sets, device: torch.device, steps: int = 3) -> tuple[float, float]:
-    """Seconds of one training step, and of one pass over the validation set, of a network without KD."""
-    from model.losses import hard_loss
-    from model.precision import arithmetic
-    from model.stft import stft
-
-    net = FTJNF(config.size).to(device)
-    indices = [i % len(sets.val) for i in range(config.batch)]
-    noisy, clean = (part.to(device) for part in sets.val.batch(indices))
-    from model.ftjnf import apply_mask
-
-    times = []
-    for _ in range(steps + 1):
-        started = time.perf_counter()
-        spectrum = stft(noisy)
-        with arithmetic(config.precision, device):
-            output = net(spectrum)
-        hard_loss(apply_mask(output, spectrum, noisy.shape[-1]), clean).backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - started)
-    step = sorted(times[1:])[len(times[1:]) // 2]  # the first one warms up
-    return step, 0.4 * step * len(sets.val) / config.batch  # a forward pass is about a third of a step
 
 
 def train_teacher(
@@ -159,58 +127,13 @@ def print_scores(scores: dict[str, Scores]) -> None:
         print(f"   ({one.unscored} unscored)" if one.unscored else "")
 
 
-def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags that say what a run learns from; shared by the teacher's command and the search's."""
-    group = parser.add_argument_group("data (none of the three folders: the demo corpus, made on first use)")
-    group.add_argument("--speech", type=Path, metavar="DIR", help="Common Voice language folder, or any folder of speech")
-    group.add_argument("--noise", type=Path, metavar="DIR", help="folder of noise recordings (DNS challenge or any)")
-    group.add_argument("--rirs", type=Path, metavar="DIR", help="SLR26 simulated_rirs_16k, or any folder of responses")
-    group.add_argument("--array", metavar="NAME|FILE", help="cross (default), line, or a JSON list of [x, y, z] in m")
-    group.add_argument("--hours", metavar="H,H,H", help="most hours of speech for training, validation and test")
-    group.add_argument("--train-clips", type=int, metavar="N", help="training examples an epoch")
-    group.add_argument("--val-clips", type=int, metavar="N", help="examples of the validation losses")
-    group.add_argument("--score-clips", type=int, metavar="N", help="validation clips scored with PESQ, each at 5 SNRs")
-    group.add_argument("--test-clips", type=int, metavar="N", help="test clips scored with PESQ, each at 5 SNRs")
-    group.add_argument("--clip-seconds", type=float, metavar="S", help="length of the training crops")
-    group.add_argument("--remix", action=argparse.BooleanOptionalAction, help="draw fresh scenes in every epoch")
-
-
-def data_plan(arguments: argparse.Namespace, base: DataPlan) -> DataPlan:
-    """`base` with what the flags of `add_data_arguments` say instead.
-
-    Raises:
-        InputError: a folder missing of the three, or a value out of range.
-    """
-    names = ("speech", "noise", "rirs", "array", "train_clips", "val_clips", "score_clips", "test_clips",
-             "clip_seconds", "remix")  # fmt: skip
-    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    if arguments.hours is not None:
-        given["hours"] = parse_hours(arguments.hours)
-    return replace(base, seed=arguments.seed, **given)
-
-
-def parse_hours(text: str) -> tuple[float, float, float]:
-    """Reads `38,4.8,1.2`; a single number is for training, with an eighth of it for validation and a 32nd for test.
-
-    Raises:
-        InputError: not one or three positive numbers.
-    """
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) == 1:
-        values = [values[0], values[0] / 8, values[0] / 32]
-    if len(values) != 3 or not all(math.isfinite(value) and value > 0 for value in values):
-        raise InputError(f"--hours {text!r} is not understood; write hours for training, validation, test: 38,4.8,1.2")
-    return values[0], values[1], values[2]
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m model.teacher", description=__doc__)
+    parser = CommandParser(prog="python -m model.teacher", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train a teacher; stopped and started again it goes on where it was")
-    train.add_argument("--out", type=Path, default=Path("teacher.safetensors"), help="the weights (default: %(default)s)")
+    train.add_argument(
+        "--out", type=Path, default=Path("teacher.safetensors"), help="the weights (default: %(default)s)"
+    )
     train.add_argument("--size", default="C", help="F/T hidden units or a row of Table 1 (default: %(default)s)")
     train.add_argument("--epochs", type=int, default=100, help="at most (default: %(default)s, as in the paper)")
     train.add_argument("--time", metavar="90min", help="as many epochs as fit into that time, up to --epochs")
@@ -277,7 +200,9 @@ def _epochs(arguments: argparse.Namespace, config: TrainConfig, sets: Sets, devi
         return int(read_json(decided)["epochs"])
     epochs = config.epochs
     if arguments.time:
-        epochs = min(epochs, epochs_within(parse_duration(arguments.time), config, sets, device))
+        step = time_step(config.size, sets.val, config.batch, config.precision, device)
+        an_epoch = epoch_seconds(step, len(sets.train), len(sets.val), config.batch)
+        epochs = max(1, min(epochs, int(parse_duration(arguments.time) / an_epoch)))
     write_json(decided, {"epochs": epochs})
     return epochs
 

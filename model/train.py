@@ -21,7 +21,7 @@ from torch import Tensor
 
 from data.errors import InputError
 from data.examples import ExampleSet
-from data.files import write_atomic
+from data.files import text_digest, write_atomic
 from model.distill import METHODS, Stage, TermScales, plan, soft_terms, total_loss
 from model.ftjnf import FTJNF, Activations, Size, apply_mask
 from model.gram import Gram
@@ -80,12 +80,18 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.lr_schedule not in LR_SCHEDULES:
-            raise InputError(f"learning-rate schedule {self.lr_schedule!r} is unknown; choose {' or '.join(LR_SCHEDULES)}")
+            raise InputError(
+                f"learning-rate schedule {self.lr_schedule!r} is unknown; choose {' or '.join(LR_SCHEDULES)}"
+            )
         for name in ("epochs", "batch", "halve_after", "stop_after"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1 but is {getattr(self, name)}")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise InputError(f"the learning rate must be a positive number but is {self.lr}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise InputError(f"the largest norm of the gradient must be positive but is {self.clip_norm}")
+        if self.seed < 0:
+            raise InputError(f"the seed must not be negative but is {self.seed}")
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -106,8 +112,8 @@ class TrainConfig:
 class EpochRecord:
     """What one epoch did. Losses are means over examples; NaN where a loss was not computed.
 
-    `epoch` counts over all stages from 1, `best` tells whether the epoch is the best of its stage so far, `done` whether
-    it was the last one of the training, `output_trained` whether a PESQ of this epoch means anything.
+    `epoch` counts over all stages from 1, `best` tells whether the epoch is the best of its stage so far, `done`
+    whether it was the last one of the training, `output_trained` whether a PESQ of this epoch means anything.
     """
 
     epoch: int
@@ -143,12 +149,13 @@ class Training:
         val: the validation set for the losses.
         teacher: targets of `train`; None for the method "none".
         teacher_val: targets of `val`.
-        folder: `last.pt` (everything) is written here after every epoch, `best.safetensors` when the last stage improves.
+        folder: `last.pt` (everything) is written here after every epoch, `best.safetensors` when the last stage
+            improves.
         device: where to train.
-        recipe: written into `best.safetensors` beside the configuration.
+        recipe: how data and start were made; written into `best.safetensors` beside the configuration.
 
     Raises:
-        InputError: the folder holds a checkpoint of another configuration, or a broken one.
+        InputError: the folder holds a checkpoint of another configuration or recipe, or a broken one.
     """
 
     def __init__(
@@ -171,6 +178,7 @@ class Training:
         self.net = net.to(device)
         self.scales = TermScales(config.soft_scale)
         self.history: list[EpochRecord] = []
+        self._best: dict[str, Tensor] = {}
         self.stage = 0
         self._begin_stage()
         if (self.folder / "last.pt").exists():
@@ -242,7 +250,9 @@ class Training:
         early = config.lr_schedule == "plateau" and self._plateau.ended
         last_stage = self.stage == len(config.stages) - 1
         if best and last_stage:
-            save_network(self.best_network(), self.folder / "best.safetensors", self.recipe | {"train": config.to_dict()})
+            save_network(
+                self.best_network(), self.folder / "best.safetensors", self.recipe | {"train": config.to_dict()}
+            )
         if self._epoch_in_stage >= config.epochs or early:
             self.net.load_state_dict(self._best)
             self.stage += 1
@@ -254,11 +264,11 @@ class Training:
         return record
 
     def _begin_stage(self) -> None:
-        """A fresh Adam, learning rate and plateau (section 5.2); the weights are those of the stage before's best epoch."""
+        """A fresh Adam, learning rate and plateau (section 5.2), from the best weights of the stage before."""
         self._optimiser = torch.optim.Adam(self.net.parameters(), lr=self.config.lr)
         self._plateau = Plateau(self.config.halve_after, self.config.stop_after)
         self._epoch_in_stage = 0
-        self._best: dict[str, Tensor] = {k: v.detach().cpu().clone() for k, v in self.net.state_dict().items()}
+        self._best = {k: v.detach().cpu().clone() for k, v in self.net.state_dict().items()}
 
     def _lr(self, progress: float) -> float:
         if self.config.lr_schedule == "plateau":
@@ -313,6 +323,7 @@ class Training:
     def _save(self) -> None:
         state = {
             "config": self.config.to_dict(),
+            "recipe": text_digest(self.recipe),
             "stage": self.stage,
             "epoch_in_stage": self._epoch_in_stage,
             "net": self.net.state_dict(),
@@ -331,11 +342,14 @@ class Training:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             same = TrainConfig.from_dict(state["config"]) == self.config
+            same = same and state.get("recipe") in (None, text_digest(self.recipe))
         except Exception as error:  # whatever a broken file makes torch raise
-            reason = str(error).splitlines()[0]
+            reason = (str(error) or repr(error)).splitlines()[0]
             raise InputError(f"{path} cannot be read as a checkpoint ({reason}); delete it to train anew") from None
         if not same:
-            raise InputError(f"{path} is the checkpoint of another configuration; choose another folder or delete it")
+            raise InputError(
+                f"{path} is the checkpoint of other settings or other data; choose another folder or delete it"
+            )
         self.stage, self._epoch_in_stage = state["stage"], state["epoch_in_stage"]
         self.net.load_state_dict(state["net"])
         self._best = state["best"]

@@ -45,14 +45,16 @@ def load_network(path: Path, microphones: int | None = None) -> tuple[FTJNF, dic
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is not a mapping
         size = Size(**json.loads(metadata["size"]))
         recipe = json.loads(metadata.get("recipe", "{}"))
         net = FTJNF(size)
         net.load_state_dict(tensors)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} does not hold FT-JNF weights ({reason}); give a file written by this project") from None
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise InputError(
+            f"{path} does not hold FT-JNF weights ({reason}); give a file written by this project"
+        ) from None
     if microphones is not None and size.microphones != microphones:
         raise InputError(
             f"{path} is a network for {size.microphones} microphones but the array has {microphones}; "

@@ -1,4 +1,4 @@
-"""A queue between the search and a store that may be slow, away, or gone: sends in order, never blocks, loses nothing unsaid."""
+"""A queue between the search and a store that may be slow or away: keeps order, never blocks, loses nothing unsaid."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class RefusedError(Exception):
 class Outbox:
     """Sends records from one background thread, in the order they were put, with back-off while the store is away.
 
-    A record is given up, written to the `lost` file and passed over, when the store refuses it; when it failed `attempts`
-    times although the store takes other writes; when the queue is full, the oldest first, because the newest carry the
-    final states; and when the outbox is closed before it was sent.
+    A record is given up, written to the `lost` file and passed over: when the store refuses it; when it failed
+    `attempts` times although the store takes other writes; when the queue is full, the oldest first, because the newest
+    carry the final states; and when the outbox is closed before it was sent.
 
     Args:
         send: writes one record. Raises `RefusedError` for good, anything else to be called again. It must bear being
@@ -102,7 +102,7 @@ class Outbox:
             self._lose([dropped], "the tracking was closed" if dropped is record else "too many records are waiting")
 
     def flush(self, seconds: float) -> bool:
-        """Waits until everything is sent or given up, `seconds` at most. Returns whether nothing is waiting any more."""
+        """Waits until everything is sent or given up, `seconds` at most. Returns whether it is."""
         with self._changed:
             self._flushing += 1
             self._try_now.set()

@@ -1,9 +1,10 @@
-"""The place MLflow writes to: its address, a fresh SQLite store made whole or not at all, and quiet while it is used."""
+"""The place MLflow writes to: its address, a fresh SQLite store made whole or not at all, and no chatter from it."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.errors import InputError
+
+USABLE = "a running MLflow server (http://HOST:PORT) or a file (sqlite:///FILE)"
 
 _SQLITE = "sqlite:///"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -43,11 +46,12 @@ def quiet() -> Iterator[None]:
     """Keeps MLflow's and its libraries' chatter of this thread off the terminal."""
     for name in _CHATTY:
         logging.getLogger(name).addFilter(_silence)  # added once, however often it is called
+    before = getattr(_silenced, "now", False)
     _silenced.now = True
     try:
         yield
     finally:
-        _silenced.now = False
+        _silenced.now = before
 
 
 def default_uri(storage: Path) -> str:
@@ -74,26 +78,28 @@ def artifact_folder(uri: str, run_folder: Path) -> str | None:
 
 
 def prepare_store(uri: str) -> None:
-    """Makes a SQLite store that is absent and checks that a database can be connected to; a server is left alone.
+    """Checks the address, makes a SQLite store that is absent, and connects to a database once; asks no server.
 
     MLflow itself retries for minutes where a database cannot be opened, hence the check before it is asked.
 
     Raises:
-        InputError: the path of the SQLite file cannot be written as an address.
+        InputError: MLflow takes no such address.
         Exception: whatever the database's driver raises.
     """
+    if "://" not in uri or uri.startswith("file:"):  # MLflow would take "" for a file in the working directory
+        raise InputError(f"{uri!r} is no address of a tracking store; give --tracking-uri {USABLE}")
     if not _is_database(uri):
         return
     path = _sqlite_file(uri)
     if path is not None:
         if any(character in str(path) for character in "?%"):
-            raise InputError(f"the path of the tracking store {path} has a ? or % in it; give --tracking-uri another")
+            raise InputError(f"the path of the tracking store {path} has a ? or % in it; give --tracking-uri {USABLE}")
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             _make_sqlite(path, artifact_folder(uri, path))
-    import sqlalchemy
+    from mlflow.store.db.utils import create_sqlalchemy_engine
 
-    engine = sqlalchemy.create_engine(uri)
+    engine = create_sqlalchemy_engine(uri)
     try:
         engine.connect().close()
     finally:
@@ -112,7 +118,12 @@ def _make_sqlite(path: Path, artifacts: str | None) -> None:
         except FileExistsError:
             pass
         except OSError:  # a file system without hard links
-            os.replace(fresh, path)
+            fresh.replace(path)
+
+
+def without_password(text: str) -> str:
+    """A text for the terminal, with the passwords of the addresses in it hidden."""
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
 
 
 def _is_database(uri: str) -> bool:

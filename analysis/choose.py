@@ -1,0 +1,182 @@
+"""Choose a student of a finished search and export it: `python analysis/choose.py [RUN FOLDER] [--rule within:0.1]`.
+
+It lists the Pareto front, picks by a rule, says why and what the neighbours on the front would give, and writes the
+student's folder (`model.export.export_student`). Validation scores alone decide; test scores are only shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.choice import DEFAULT_RULE, Choice, Search, choose, cost_of, costs_of, latest_search, name_of, read_search
+from analysis.series import Record, is_number, size_name
+from data.errors import InputError, run_command
+from data.files import file_digest, read_json
+from model.export import export_student
+from model.macs import Budget
+from model.weights import load_network
+
+_LEFT = ("", "F/T", "method", "schedule", "start")
+_HEAD: tuple[str, ...] = (
+    "",
+    "trial",
+    "F/T",
+    "method",
+    "schedule",
+    "start",
+    "params",
+    "GMAC",
+    "GMAC/s",
+    "PESQ val",
+    "PESQ test",
+)
+
+
+def _pesq(value: Any) -> str:
+    return f"{value:.2f}" if is_number(value) else "-"
+
+
+def _row(record: Record, mark: str) -> tuple[str, ...]:
+    words = [str(record.get(key) or "-") for key in ("kd_method", "alpha_schedule", "init", "parameters")]
+    costs = [f"{cost_of(record, 'GMAC'):.3f}", f"{cost_of(record, 'GMAC/s'):.3f}"]
+    scores = [_pesq(record.get("pesq_val")), _pesq(record.get("pesq_test"))]
+    return mark, str(record["trial"]), size_name(record), *words, *costs, *scores
+
+
+def _print_front(search: Search, chosen: Record) -> None:
+    """Prints the front, the chosen student marked; below it that student, if it is dominated."""
+    print(f"{len(search.front)} students on the front of {search.folder}; validation PESQ of the unprocessed input "
+          f"{_pesq(search.unprocessed)}, of the teacher {_pesq(search.teacher)}\n")  # fmt: skip
+    dominated = [] if any(record is chosen for record in search.front) else [chosen]
+    rows = [_row(record, ">" if record is chosen else "") for record in [*search.front, *dominated]]
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in _HEAD:
+            table.add_column(name.replace(" ", "\n"), justify="left" if name in _LEFT else "right")  # fits 80 columns
+        for row in rows:
+            table.add_row(*row, style="bold green" if row[0] else None)
+        Console().print(table)
+        return
+    lines = [_HEAD, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
+    for row in lines:
+        aligned = [
+            cell.ljust(width) if name in _LEFT else cell.rjust(width)
+            for cell, width, name in zip(row, widths, _HEAD, strict=True)
+        ]
+        print("  ".join(aligned).rstrip())
+
+
+def _print_choice(choice: Choice, budget: Budget | None) -> None:
+    student = choice.student
+    ends = student.get("pesq_val_interval") or ()
+    interval = f" (95 % interval {_pesq(ends[0])} to {_pesq(ends[1])})" if len(ends) == 2 else ""
+    print(f"\nchosen: {name_of(student)}, {choice.why}; PESQ {_pesq(student.get('pesq_val'))}{interval}")
+    print(f"next cheaper: {_neighbour(choice.cheaper, student, budget)}")
+    print(f"next dearer: {_neighbour(choice.dearer, student, budget)}", flush=True)
+
+
+def _neighbour(other: Record | None, student: Record, budget: Budget | None) -> str:
+    """What a neighbour on the front would give instead."""
+    if other is None:
+        return "none on the front"
+    ratio = other["paper_gmac"] / student["paper_gmac"] - 1
+    known = is_number(student.get("pesq_val"))
+    pesq = f"{other['pesq_val'] - student['pesq_val']:+.2f} PESQ" if known else f"{_pesq(other['pesq_val'])} PESQ"
+    over = budget is not None and cost_of(other, budget.unit) > budget.limit
+    return f"{name_of(other)}, {pesq}, {100 * ratio:+.0f} % cost ({costs_of(other)})" + over * ", over the budget"
+
+
+def _export(search: Search, choice: Choice, out: Path) -> float:
+    """Loads the student's weights, sees that they are the listed student's, and writes its folder."""
+    student = choice.student
+    if not student.get("checkpoint"):
+        raise InputError(f"{name_of(student)} has no checkpoint in {search.folder / 'front.json'}; choose another one")
+    path = search.folder / str(student["checkpoint"])  # joined to a folder an absolute path stays what it is
+    if not path.is_file():
+        raise InputError(f"the weights of {name_of(student)} are missing at {path}; restore them or choose another")
+    net, recipe = load_network(path)
+    if (net.size.f_hidden, net.size.t_hidden) != (student["f_hidden"], student["t_hidden"]):
+        raise InputError(f"{path} holds a network {net.size}, not {name_of(student)}; restore it or choose another")
+    settings, manifest = search.folder / "search.json", search.folder / "data.json"
+    origin: dict[str, Any] = {
+        "run": search.folder.resolve().name,
+        "why": choice.why,
+        "student": student,
+        "weights_sha256": file_digest(path),
+        "data_manifest_sha256": file_digest(manifest) if manifest.is_file() else None,
+        "search": read_json(settings) if settings.is_file() else None,
+    }
+    return export_student(net, recipe, out, origin=origin, notes=_notes(origin["run"], choice))
+
+
+def _notes(run: str, choice: Choice) -> list[str]:
+    """The lines of `CARD.md` on origin and scores."""
+    notes = [f"Trial {choice.student['trial']} of the search {run}: {choice.why}."]
+    for split, key in (("validation", "pesq_val"), ("test", "pesq_test")):
+        scores = {"unprocessed": f"{key}_unprocessed", "student": key, "teacher": f"{key}_teacher"}
+        if is_number(choice.student.get(key)):
+            known = {name: choice.student.get(field) for name, field in scores.items()}
+            texts = [f"{name} {_pesq(value)}" for name, value in known.items() if is_number(value)]
+            notes.append(f"PESQ, mean over -5, 0, 5, 10, 15 dB of the median over clips, {split}: {', '.join(texts)}.")
+    return notes
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python analysis/choose.py",
+        description="Lists the Pareto front of a search, picks a student by a rule, writes a folder to deploy.",
+        epilog="examples: python analysis/choose.py runs/first --rule within:0.1 --budget 0.6GMAC; "
+        "python analysis/choose.py --trial 7 --out student",
+    )
+    parser.add_argument("folder", nargs="?", type=Path, metavar="RUN", help="run folder (default: latest in ./runs)")
+    parser.add_argument(
+        "--rule",
+        help="best: the highest PESQ; knee: after it more cost buys least; within:X: the cheapest within X of the "
+        f"teacher's PESQ (default: {DEFAULT_RULE}, or best if there is none, or knee without a teacher)",
+    )
+    parser.add_argument("--budget", metavar="COST", help="only students that cost at most that, e.g. 0.6GMAC")
+    parser.add_argument("--trial", type=int, metavar="N", help="take this student, instead of a rule")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="new or empty folder (default: RUN/student-F-T)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    arguments = _parser().parse_args(argv)
+    budget = None if arguments.budget is None else Budget.parse(arguments.budget)
+    search = read_search(latest_search() if arguments.folder is None else arguments.folder)
+    choice = choose(search, arguments.rule, budget, arguments.trial)
+    out = arguments.out or search.folder / f"student-{size_name(choice.student).replace('/', '-')}"
+    if not arguments.json:
+        _print_front(search, choice.student)
+        _print_choice(choice, budget)
+    difference = _export(search, choice, out)
+    if arguments.json:
+        report = {
+            "run": str(search.folder),
+            "front": search.front,
+            "chosen": choice.student,
+            "why": choice.why,
+            "cheaper": choice.cheaper,
+            "dearer": choice.dearer,
+            "out": str(out),
+            "largest_difference": difference,
+        }
+        print(json.dumps(report, indent=2))
+    else:
+        print(f"written: {out}; stream, batch and ONNX agree within {difference:.1e}; its CARD.md tells how to use it")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,104 @@
+"""The time of a search: what a student will take, how many epochs fit, whether one more may start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data.plan import Sets
+from model.distill import METHODS, plan
+from model.ftjnf import Size
+from model.pace import FORWARD_SHARE, Pace, epoch_seconds
+from model.train import TrainConfig
+from search.space import Choice
+
+PESQ_SHARE = 0.015
+"""Seconds of PESQ for one second of audio on one core."""
+MORE_SHARE = 0.012
+"""Seconds of SI-SDR and ESTOI for one second of audio on one core."""
+SOFT_COST = {"l1": 1.1, "gram": 1.4}
+"""What a soft loss with targets from the cache makes of a step's time."""
+CROWDED = 1.15
+"""What students side by side make of each other's steps: they share caches and memory."""
+FRONT = 5
+"""Members of the front that the reserve for the final scores reckons with."""
+ENDING = 25.0
+"""Seconds for what is neither training nor scoring: Ray's start and end, figures."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time of a search.
+
+    Args:
+        started: `time.time()` at the command's start.
+        budget: seconds from then to the printed front; None for no limit.
+        slots: students at the same time.
+        pace: of training steps here.
+        train: settings of every training.
+        train_clips, val_clips: examples of an epoch.
+        score_seconds, test_seconds: audio that is scored of a student, and of a member of the front.
+        step_seconds: audio of a training step.
+    """
+
+    started: float
+    budget: float | None
+    slots: int
+    pace: Pace
+    train: TrainConfig
+    train_clips: int
+    val_clips: int
+    score_seconds: float
+    test_seconds: float
+    step_seconds: float
+
+    @classmethod
+    def of(
+        cls, started: float, budget: float | None, slots: int, pace: Pace, train: TrainConfig, sets: Sets, clip: float
+    ) -> Clock:
+        """The clock of a search on these sets; `clip` is the length of a training example in seconds."""
+        return cls(
+            started, budget, slots, pace, train, len(sets.train), len(sets.val), sets.score_val.seconds,
+            sets.score_test.seconds, train.batch * clip,
+        )  # fmt: skip
+
+    def student_seconds(self, choice: Choice, epochs: int) -> float:
+        """What a student takes from its start to its score, alone on its slot."""
+        epoch = epoch_seconds(self.pace.step(choice.size), self.train_clips, self.val_clips, self.train.batch)
+        schedule = choice.alpha_schedule if METHODS[choice.kd_method].layers else "two-stage"
+        soft = max((SOFT_COST[kind] for _, kind in METHODS[choice.kd_method].layers), default=1.0)
+        stages = plan(choice.kd_method, schedule)
+        training = sum(epochs * epoch * (1.0 if stage.only_hard else soft) for stage in stages)
+        return CROWDED * training + 1.5 * self.scoring_seconds(choice.size, self.score_seconds) + 2.0
+
+    def scoring_seconds(self, size: Size, audio: float) -> float:
+        """What enhancing and scoring that much audio takes."""
+        slower = 2.0 if self.train.precision == "bf16" else 1.0  # scores are computed in fp32
+        forward = slower * FORWARD_SHARE * self.pace.step(size) / self.step_seconds
+        return audio * (CROWDED * forward + PESQ_SHARE)
+
+    def reserve(self, largest: Size, teacher: Size | None) -> float:
+        """Seconds kept for the final test scores of the front, the teacher and the baselines, and for the figures."""
+        test = self.test_seconds
+        front = FRONT * 0.6 * (self.scoring_seconds(largest, test) + MORE_SHARE * test)
+        beside = 2 * (PESQ_SHARE + MORE_SHARE) * test
+        if teacher is not None:
+            beside += self.scoring_seconds(teacher, test) + MORE_SHARE * test
+        return ENDING + (front + beside) / self.slots
+
+    def epochs(self, choices: Sequence[Choice], reserve: float, most: int) -> int:
+        """The most epochs a stage with which all these students fit into the time that is left; at least 1."""
+        left = self.left() - reserve
+        low = 1
+        for epochs in range(1, most + 1):
+            # the last students to end leave the other slots idle: half a student each, on average
+            seconds = [self.student_seconds(choice, epochs) for choice in choices]
+            if sum(seconds) / self.slots + 0.5 * max(seconds) / self.slots > left:
+                break
+            low = epochs
+        return low
+
+    def left(self) -> float:
+        """Seconds left of the budget; infinite without one."""
+        return float("inf") if self.budget is None else self.started + self.budget - time.time()

@@ -1,0 +1,130 @@
+"""What a search is: one frozen dataclass, read from the command line or from the folder of a search to be resumed."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError
+from data.plan import DataPlan
+from model.ftjnf import Size
+from model.macs import Budget
+from model.train import TrainConfig
+from search.space import Space
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """A search.
+
+    Args:
+        name: of its run folder and of its MLflow parent run.
+        budget: as written by the user, see `Budget.parse`.
+        preset: key of `search.preset.PRESETS`.
+        data: what students learn from.
+        train: settings of every student's training; size, method, schedule and start are the student's own.
+        methods, schedules, inits: what may be tried.
+        sizes: the sizes to try as text; None for all that fit the budget.
+        sampler: "tpe" or "random".
+        trials: students at most.
+        score_every: epochs between two PESQ scores on a student's way.
+        fit_epochs: whether `train.epochs` gives way to the time budget.
+        time_budget: seconds for the whole command; None for no limit.
+        teacher: a weights file, "none", or None for the packaged one (demo) or one trained first (own corpora).
+        teacher_size: of a teacher trained first.
+        teacher_time: seconds for its training.
+        cpus_per_trial, gpus_per_trial: what Ray reserves for a student.
+        address: of a Ray cluster; None for this machine alone.
+        storage: root of the run folders.
+        tracking_uri: MLflow store; None for SQLite in the storage root.
+        seed: of everything random.
+    """
+
+    name: str
+    budget: str
+    preset: str
+    data: DataPlan
+    train: TrainConfig
+    methods: tuple[str, ...]
+    schedules: tuple[str, ...]
+    inits: tuple[str, ...]
+    sizes: tuple[str, ...] | None
+    sampler: str
+    trials: int
+    score_every: int
+    fit_epochs: bool
+    time_budget: float | None
+    teacher: str | None
+    teacher_size: str | None
+    teacher_time: float | None
+    cpus_per_trial: float
+    gpus_per_trial: float
+    address: str | None
+    storage: str
+    tracking_uri: str | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        if NAME.fullmatch(self.name) is None:
+            raise InputError(
+                f"--name {self.name!r} cannot be a folder's name here; "
+                "use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit"
+            )
+        if self.seed < 0:
+            raise InputError(f"--seed must be 0 or more but is {self.seed}")
+        if self.trials < 1:
+            raise InputError(f"--trials must be at least 1 but is {self.trials}")
+        for flag, value, lowest in (("cpus", self.cpus_per_trial, 0.0), ("gpus", self.gpus_per_trial, -1e-9)):
+            if not (math.isfinite(value) and value > lowest):
+                raise InputError(f"--{flag}-per-trial cannot be {value:g}; give a positive number")
+
+    @property
+    def folder(self) -> Path:
+        """The run folder, absolute: trials run elsewhere."""
+        return Path(self.storage).absolute() / self.name
+
+    def space(self, microphones: int) -> Space:
+        """What may be tried.
+
+        Raises:
+            InputError: nothing fits the budget, or a choice that does not exist.
+        """
+        sizes = None
+        if self.sizes is not None:
+            sizes = tuple(Size.parse(text, microphones) for text in self.sizes)
+        return Space(
+            Budget.parse(self.budget), self.methods, self.schedules, self.inits, sizes, microphones=microphones
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-serialisable values."""
+        values = asdict(self)
+        values["data"] = {k: str(v) if isinstance(v, Path) else v for k, v in values["data"].items()}
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SearchConfig:
+        """The inverse of `to_dict`, also after a turn as JSON.
+
+        Raises:
+            InputError: fields missing or unknown.
+        """
+        try:
+            data = dict(values["data"])
+            for name in ("speech", "noise", "rirs"):
+                data[name] = None if data[name] is None else Path(data[name])
+            data["hours"] = None if data["hours"] is None else tuple(data["hours"])
+            lists = {
+                name: None if values[name] is None else tuple(values[name])
+                for name in ("methods", "schedules", "inits", "sizes")
+            }
+            return cls(**(values | lists | {"data": DataPlan(**data), "train": TrainConfig.from_dict(values["train"])}))
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"the search's configuration is not whole ({error}); it was written by another version"
+            ) from None

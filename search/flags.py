@@ -1,0 +1,198 @@
+"""The flags of `search/run.py`, and the configuration that they say."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError
+from data.files import read_json
+from data.flags import CommandParser, add_data_arguments, data_plan
+from data.units import parse_duration
+from model.distill import METHODS, SCHEDULES
+from model.macs import Budget
+from model.precision import PRECISIONS, choose_device, choose_precision
+from model.train import LR_SCHEDULES
+from search.config import SearchConfig
+from search.preset import PRESETS
+
+EXAMPLES = """
+examples:
+  python search/run.py --budget 1.0GMAC
+      the demo: a front in 12 minutes on two cores, on a small synthetic corpus
+  python search/run.py --budget 650MMAC/s --speech cv-corpus/de --noise noise_fullband --rirs simulated_rirs_16k \\
+      --time-budget 8h --name headset
+      your own corpora, in a night
+  python search/run.py --budget 1.0GMAC ... --preset paper --sizes B,C,D,E,F,G,H,I --gpus-per-trial 0.25
+      the paper's experiment, four students to a GPU
+  python search/run.py --resume headset
+      goes on with a search that was stopped
+
+units of --budget: GMAC and MMAC are the axis of the paper's Table 1 (1.0GMAC there is about 0.63 GMAC/s); GMAC/s, MMAC/s
+and MMAC/frame are true multiply-accumulates.
+"""
+
+RESUMABLE = {"resume", "json", "dry_run", "address"}
+"""Flags that may stand beside --resume: everything else comes from the search's folder."""
+
+
+def parser() -> CommandParser:
+    """All flags of the command."""
+    p = CommandParser(
+        prog="python search/run.py",
+        description="Trains many small FT-JNF students in parallel, distilled from a large teacher, and finds the ones "
+        "that no other beats in both PESQ and multiply-accumulates.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=None,
+        allow_abbrev=False,
+    )
+    p.add_argument("--budget", metavar="1.0GMAC", help="the most a student may cost; see the units below")
+    p.add_argument("--preset", choices=tuple(PRESETS), help="demo (no folders), short (folders and --time-budget), full "
+                   "(folders), paper; the default follows from what you give")  # fmt: skip
+    p.add_argument("--seed", type=int, help="of everything random (default: 0)")
+    p.add_argument("--dry-run", action="store_true", default=None, help="show what would run, and train nothing")
+    p.add_argument("--json", action="store_true", default=None, help="print the front as JSON, all else to stderr")
+
+    space = p.add_argument_group("what is tried")
+    space.add_argument(
+        "--sizes", metavar="64/16,E", help="F/T hidden units or rows of Table 1 (default: all in the budget)"
+    )
+    space.add_argument("--methods", metavar="A,B", help=f"of {', '.join(METHODS)}")
+    space.add_argument("--schedules", metavar="A,B", help=f"how alpha runs: of {', '.join(SCHEDULES)}")
+    space.add_argument("--init", metavar="A,B", help="how students start: slice (of the teacher), random")
+    space.add_argument("--trials", type=int, help="students at most")
+    space.add_argument("--sampler", choices=("tpe", "random"), help="what proposes students (default: tpe)")
+
+    train = p.add_argument_group("how students learn")
+    train.add_argument("--epochs", type=int, help="epochs a stage at most; two-stage KD has two stages")
+    train.add_argument("--lr", type=float, help="Adam's learning rate at the start of a stage")
+    train.add_argument("--lr-schedule", choices=LR_SCHEDULES)
+    train.add_argument("--batch", type=int, help="examples a step (default: 4, as in the paper)")
+    train.add_argument("--alpha", type=float, help="of the schedule constant (default: 0.5)")
+    train.add_argument("--gram", metavar="FORM", help="pairs in eq. 7: positions (default), exact, frame or bin")
+    train.add_argument("--gram-normalise", choices=("plain", "cosine"), help="inner products in eq. 7")
+    train.add_argument("--soft-scale", choices=("first", "none"), help="none: the literal sum of soft losses")
+    train.add_argument("--precision", choices=PRECISIONS, help="products in the LSTMs (default: auto; bf16 where fast)")
+
+    teacher = p.add_argument_group("the teacher")
+    teacher.add_argument("--teacher", metavar="FILE|none", help="weights; default: the packaged one for the demo, "
+                         "else one is trained first and kept")  # fmt: skip
+    teacher.add_argument("--teacher-size", metavar="C", help="of a teacher trained first (default: C, A on a GPU)")
+    teacher.add_argument("--teacher-time", metavar="20min", help="for its training (default: a third of --time-budget)")
+
+    run = p.add_argument_group("where and how long")
+    run.add_argument("--time-budget", metavar="12min", help="from the start to the printed front (demo: 12min)")
+    run.add_argument("--cpus-per-trial", type=float, help="default: 1")
+    run.add_argument("--gpus-per-trial", type=float, help="default: 0; 0.25 puts four students on a GPU")
+    run.add_argument("--address", help="of a Ray cluster, HOST:PORT or auto (default: this machine alone)")
+    run.add_argument("--storage", type=Path, metavar="DIR", help="root of the run folders (default: runs)")
+    run.add_argument("--tracking-uri", help="MLflow store (default: SQLite in the storage root)")
+    run.add_argument("--name", help="of the search and its folder (default: date and time)")
+    run.add_argument("--resume", metavar="NAME", help="go on with a search; its configuration comes from its folder")
+    add_data_arguments(p)
+    return p
+
+
+def read_flags(argv: Sequence[str]) -> argparse.Namespace:
+    """Parses the command line.
+
+    Raises:
+        InputError: an unknown flag, a value of the wrong kind, or flags that contradict each other.
+    """
+    words = list(argv)
+    for i, word in enumerate(words[:-1]):
+        if word == "--budget":  # or else `-1GMAC` would be taken for a flag, and the complaint would miss the point
+            words[i : i + 2] = [f"--budget={words[i + 1]}", ""]
+    return parser().parse_args([word for word in words if word])
+
+
+def search_config(flags: argparse.Namespace) -> SearchConfig:
+    """The search that the flags say, from a preset or from the folder of a resumed search.
+
+    Raises:
+        InputError: a value that cannot be used, or a flag that contradicts the search to be resumed.
+    """
+    if flags.resume is not None:
+        return _resumed(flags)
+    if flags.budget is None:
+        raise InputError("--budget is missing; say the most a student may cost, such as --budget 1.0GMAC")
+    Budget.parse(flags.budget)
+    own = [name for name in ("speech", "noise", "rirs") if getattr(flags, name) is not None]
+    name = flags.preset or ("demo" if not own else "short" if flags.time_budget else "full")
+    preset = PRESETS[name]
+    flags.seed = seed = flags.seed if flags.seed is not None else 0
+    gpus = flags.gpus_per_trial or 0.0
+    train = {
+        "epochs": flags.epochs, "lr": flags.lr, "lr_schedule": flags.lr_schedule, "batch": flags.batch,
+        "alpha": flags.alpha, "soft_scale": flags.soft_scale,
+    }  # fmt: skip
+    gram = {"form": flags.gram, "normalise": flags.gram_normalise}
+    device = choose_device("auto" if gpus else "cpu")
+    config = replace(
+        preset.train,
+        **_given(train),
+        gram=replace(preset.train.gram, **_given(gram)),
+        precision=choose_precision(flags.precision or preset.train.precision, device),
+        seed=seed,
+    )
+    time_budget = parse_duration(flags.time_budget) if flags.time_budget else preset.time_budget
+    return SearchConfig(
+        name=flags.name if flags.name is not None else time.strftime("%Y-%m-%d-%H%M%S"),
+        budget=flags.budget,
+        preset=name,
+        data=data_plan(flags, preset.data),
+        train=config,
+        methods=_names(flags.methods, preset.methods),
+        schedules=_names(flags.schedules, preset.schedules),
+        inits=_names(flags.init, preset.inits),
+        sizes=None if flags.sizes is None else _names(flags.sizes, ()),
+        sampler=flags.sampler or "tpe",
+        trials=flags.trials if flags.trials is not None else preset.trials,
+        score_every=preset.score_every,
+        fit_epochs=preset.fit_epochs and flags.epochs is None,
+        time_budget=time_budget,
+        teacher=flags.teacher,
+        teacher_size=flags.teacher_size,
+        teacher_time=parse_duration(flags.teacher_time) if flags.teacher_time else None,
+        cpus_per_trial=flags.cpus_per_trial if flags.cpus_per_trial is not None else 1.0,
+        gpus_per_trial=gpus,
+        address=flags.address,
+        storage=str(Path(flags.storage or "runs").absolute()),
+        tracking_uri=flags.tracking_uri,
+        seed=seed,
+    )
+
+
+def _resumed(flags: argparse.Namespace) -> SearchConfig:
+    storage = Path(flags.storage or "runs").absolute()
+    path = storage / flags.resume / "search.json"
+    if not path.is_file():
+        raise InputError(
+            f"there is no search to resume at {path.parent}; give the name of a folder in {storage}, or --storage"
+        )
+    config = SearchConfig.from_dict(read_json(path))
+    given = {key for key, value in vars(flags).items() if value is not None} - RESUMABLE - {"storage"}
+    for key in sorted(given):
+        value, stored = getattr(flags, key), getattr(config, {"init": "inits"}.get(key, key), None)
+        if (key == "budget" and value == stored) or (key in ("name", "seed", "trials", "sampler") and value == stored):
+            continue
+        raise InputError(
+            f"--{key.replace('_', '-')} {value} cannot be given with --resume: the configuration of {flags.resume} comes "
+            "from its folder; leave the flag out, or start a new search with --name"
+        )
+    return replace(config, storage=str(storage), address=flags.address or config.address)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _names(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    if text is None:
+        return default
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

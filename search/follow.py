@@ -1,0 +1,108 @@
+"""The driver's side of every trial: what Tune reports goes to the table, to MLflow and into the front."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from ray import tune
+
+from model.distill import METHODS, plan
+from search.live import LiveTable
+from search.results import costs
+from search.space import Choice
+from search.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+
+class Follower(tune.Callback):
+    """Follows the trials. Nothing that goes wrong in here ends a search.
+
+    Args:
+        table: for the person.
+        tracker: for MLflow.
+        finished: called with the number of a student that has its result.
+    """
+
+    def __init__(self, table: LiveTable, tracker: Tracker, finished: Callable[[int], None]) -> None:
+        self._table: LiveTable | None = table
+        self._tracker: Tracker | None = tracker
+        self._finished: Callable[[int], None] | None = finished
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks with the experiment; such a copy follows nothing."""
+        return {"_table": None, "_tracker": None, "_finished": None}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Opens the student's row and run."""
+        self._guard(self._start, trial)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Logs an epoch, or the end."""
+        self._guard(self._result, trial, result)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Ends the student's run as failed."""
+        self._guard(self._error, trial)
+
+    def _start(self, trial: Any) -> None:
+        number, choice = trial.config["number"], Choice(**trial.config["choice"])
+        schedule = choice.alpha_schedule if METHODS[choice.kd_method].layers else "two-stage"
+        if self._table is not None:
+            self._table.started(number, choice, len(plan(choice.kd_method, schedule)))
+        if self._tracker is not None:
+            params = asdict(choice) | {"trial": number}
+            self._tracker.student(number, params, f"{number:03d} {choice.size} {choice.kd_method}")
+            self._tracker.tag_student(number, {"kd_method": choice.kd_method, "init": choice.init})
+            self._tracker.log(number, costs(choice.size), 0)
+
+    def _result(self, trial: Any, result: dict[str, Any]) -> None:
+        number = trial.config["number"]
+        if self._table is not None:
+            self._table.reported(number, result)
+        metrics = {
+            name: value
+            for name, value in result.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and name not in _TUNES_OWN
+        }
+        stages = {"soft": 1.0, "mixed": 1.0, "hard": 2.0}
+        if "stage" in result:
+            metrics["stage"] = stages.get(result["stage"], 0.0)
+        if self._tracker is not None:
+            # the last report, the best epoch's score, gets a step of its own: the run's latest `pesq` is that of the
+            # student that is kept
+            step = result.get("epoch", 0) + (1 if result.get("final") else 0)
+            self._tracker.log(number, metrics, step)
+            if result.get("final"):
+                self._tracker.tag_student(number, {"result": result["state"], "stopped": result.get("stopped") or "no"})
+                self._tracker.end_student(number, "FINISHED" if result["state"] == "COMPLETE" else "KILLED")
+        if result.get("final") and self._finished is not None:
+            self._finished(number)
+
+    def _error(self, trial: Any) -> None:
+        number = trial.config["number"]
+        text = getattr(trial, "get_pickled_error", lambda: None)() or trial.error_file or "unknown"
+        reason = str(text).strip().splitlines()[-1] if str(text).strip() else "unknown"
+        if self._table is not None:
+            self._table.failed(number, reason)
+        if self._tracker is not None:
+            self._tracker.tag_student(number, {"result": "FAIL", "error": reason})
+            self._tracker.end_student(number, "FAILED")
+
+    @staticmethod
+    def _guard(function: Callable[..., None], *arguments: Any) -> None:
+        try:
+            function(*arguments)
+        except Exception:
+            log.exception("a search goes on without having noted this")
+
+
+_TUNES_OWN = {
+    "training_iteration", "timestamp", "time_this_iter_s", "time_total_s", "time_since_restore", "pid",
+    "iterations_since_restore", "timesteps_total", "episodes_total",
+}  # fmt: skip

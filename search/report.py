@@ -1,0 +1,209 @@
+"""What a search shows: figures in its folder, the report, and the front as a table."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from analysis.plots import Lines, pareto_html, pareto_png, size_figure, snr_figure
+from data.files import write_atomic
+from data.units import duration
+from model.ftjnf import Size
+from model.macs import Budget, paper_gmac
+from search.config import SearchConfig
+from search.results import Record
+
+log = logging.getLogger(__name__)
+
+PAPER_SAYS = (
+    "What the paper says of this range: its size E costs 1.11 GMAC, so at a budget of 1.0 GMAC it is out, and KD beat "
+    "training without it only from size F (0.85 GMAC) upwards, not below (0 dB, section 6.2)."
+)
+DEMO_SAYS = (
+    "These are demo scores: the speech is synthetic and the trainings last minutes. They show that the search works, not "
+    "what a student can do on your data."
+)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What stands beside the students, from the same clips: score summaries by "unprocessed", "delay-and-sum", "teacher".
+
+    Args:
+        val, test: summaries by what was scored; `test` is empty until the end of the search.
+        teacher: size of the teacher, or None.
+        warning: what is to be known of the teacher.
+    """
+
+    val: Mapping[str, Mapping[str, Any]]
+    test: Mapping[str, Mapping[str, Any]]
+    teacher: str | None
+    warning: str | None
+
+    def into(self, record: Record) -> None:
+        """Writes the validation scores into a record."""
+        for key, name in (("unprocessed", "unprocessed"), ("delay-and-sum", "delay_and_sum"), ("teacher", "teacher")):
+            record[f"pesq_val_{name}"] = self.val.get(key, {}).get("pesq")
+
+    def lines(self, split: str, budget: Budget | None, demo: bool) -> Lines:
+        """As the figures want it."""
+        scores = self.val if split == "validation" else self.test
+        teacher, noisy = scores.get("teacher", {}), scores.get("unprocessed", {})
+        return Lines(
+            teacher=teacher.get("pesq"),
+            unprocessed=noisy.get("pesq"),
+            budget_gmac=None if budget is None else budget.readings()["GMAC"],
+            data="demo corpus (synthetic)" if demo else "own corpora",
+            split="validation" if split == "validation" else "test",
+            teacher_name="teacher" if self.teacher is None else f"teacher {self.teacher}",
+            teacher_by_snr=teacher.get("pesq_by_snr"),
+            unprocessed_by_snr=noisy.get("pesq_by_snr"),
+            teacher_spread_by_snr=teacher.get("spread_by_snr"),
+            unprocessed_spread_by_snr=noisy.get("spread_by_snr"),
+        )
+
+
+def draw(folder: Path, records: Sequence[Record], beside: Beside, budget: Budget, *, demo: bool) -> list[Path]:
+    """Draws the figures of validation scores; one that cannot be drawn is logged and left out. Returns their paths."""
+    lines = beside.lines("validation", budget, demo)
+    drawn = []
+    for name, figure in (
+        ("pareto.png", pareto_png),
+        ("pareto.html", pareto_html),
+        ("figure3.png", snr_figure),
+        ("figure4.png", size_figure),
+    ):
+        try:
+            figure(list(records), lines, folder / name)
+            drawn.append(folder / name)
+        except Exception:
+            log.exception("%s could not be drawn", name)
+    return drawn
+
+
+COLUMNS = (
+    "trial",
+    "size",
+    "parameters",
+    "GMAC",
+    "GMAC/s",
+    "method",
+    "schedule",
+    "start",
+    "PESQ val",
+    "PESQ test",
+    "95 %",
+)
+
+
+def _row(record: Record) -> list[str]:
+    low, high = record.get("pesq_test_interval", (float("nan"), float("nan")))
+    return [
+        str(record["trial"]),
+        f"{record['f_hidden']}/{record['t_hidden']}",
+        f"{record['parameters']:,}".replace(",", " "),
+        f"{record['paper_gmac']:.3f}",
+        f"{record['gmac_per_s']:.3f}",
+        record["kd_method"],
+        record["alpha_schedule"],
+        record["init"],
+        f"{record['pesq_val']:.3f}",
+        f"{record['pesq_test']:.3f}" if record.get("pesq_test") is not None else "",
+        f"{low:.2f}..{high:.2f}" if low == low else "",
+    ]
+
+
+def _beside_rows(beside: Beside) -> list[list[str]]:
+    rows = []
+    for key in ("teacher", "delay-and-sum", "unprocessed"):
+        if key in beside.val:
+            name, cost = key, ""
+            if key == "teacher" and beside.teacher is not None:
+                name, cost = f"teacher {beside.teacher}", f"{paper_gmac(Size.parse(beside.teacher)):.3f}"
+            test = beside.test.get(key, {}).get("pesq")
+            rows.append(["", name, "", cost, "", "", "", "", f"{beside.val[key]['pesq']:.3f}",
+                         "" if test is None else f"{test:.3f}", ""])  # fmt: skip
+    return rows
+
+
+def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, apart: Any) -> list[str]:
+    remarks = []
+    front = [record for record in records if record["front"]]
+    if apart is not None:
+        gain, low, high = apart
+        said = "apart by more than chance" if low > 0 else "NOT apart by more than chance"
+        remarks.append(f"Largest and smallest member of the front are {said}: {gain:+.3f} PESQ on the same test clips, "
+                       f"95 % paired bootstrap interval {low:+.3f}..{high:+.3f}.")  # fmt: skip
+    noisy = beside.test.get("unprocessed", {}).get("pesq")
+    if noisy is not None:
+        below = [record for record in front if record["pesq_test"] <= noisy]
+        remarks.append("Every member of the front is above the unprocessed input." if not below else
+                       f"Below the unprocessed input: {', '.join(str(r['trial']) for r in below)}.")  # fmt: skip
+    teacher = beside.test.get("teacher", {}).get("pesq")
+    if teacher is not None:
+        above = [record for record in front if record["pesq_test"] >= teacher]
+        remarks.append("The teacher is above all of them." if not above else
+                       f"As good as the teacher or better on these clips: {', '.join(str(r['trial']) for r in above)}.")  # fmt: skip
+    unscored = sum(record.get("unscored_test") or 0 for record in front)
+    if unscored:
+        remarks.append(f"{unscored} test clips could not be scored by PESQ and are left out.")
+    stopped = [record for record in records if record["stopped"] == "time"]
+    if stopped:
+        remarks.append(
+            f"{len(stopped)} students were ended early by the time budget; their scores are of the epochs they had."
+        )
+    if beside.warning is not None:
+        remarks.append(beside.warning)
+    remarks.append(PAPER_SAYS)
+    if config.data.demo:
+        remarks.append(DEMO_SAYS)
+    return remarks
+
+
+def print_front(
+    console: Console,
+    config: SearchConfig,
+    records: Sequence[Record],
+    beside: Beside,
+    apart: Any,
+    page: str,
+    started: float,
+) -> None:
+    """Prints the front, what is to be known of it, and where to go on."""
+    table = Table(title=f"Pareto front of {len(records)} students under {config.budget}", box=None, pad_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, justify="right" if name[0] in "tpGP9" and name != "start" else "left")
+    for record in records:
+        if record["front"]:
+            table.add_row(*_row(record))
+    for row in _beside_rows(beside):
+        table.add_row(*row, style="dim")
+    console.print()
+    console.print(table)
+    for remark in _remarks(config, records, beside, apart):
+        console.print("- " + remark)
+    console.print(f"\nPlots:   {config.folder / 'pareto.html'} (and .png)")
+    console.print(f"MLflow:  {page}")
+    console.print(f"Choose:  python analysis/choose.py {config.folder}")
+    console.print(f"It took {duration(time.time() - started)}.")
+
+
+def write_report(folder: Path, config: SearchConfig, records: Sequence[Record], beside: Beside, apart: Any) -> Path:
+    """Writes `report.md`: the front as a table and what is to be known of it. Returns its path."""
+    lines = [f"# Search {config.name}: students under {config.budget}", ""]
+    lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    rows = [_row(record) for record in records if record["front"]] + _beside_rows(beside)
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines += ["", *[f"- {remark}" for remark in _remarks(config, records, beside, apart)], ""]
+    lines += [f"{len(records)} students finished; all stand in students.json. PESQ is the mean over -5, 0, 5, 10 and 15 dB "
+              "of the median over clips. The front was chosen on validation clips; test clips were scored once.", ""]  # fmt: skip
+    path = folder / "report.md"
+    write_atomic(path, "\n".join(lines))
+    return path

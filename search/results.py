@@ -1,0 +1,136 @@
+"""What a search has found: its students as records, the front among them, and the files that say so."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.front import bootstrap_interval, hypervolume_share, pareto_mask
+from data.files import read_json, write_atomic, write_json
+from model.ftjnf import Size
+from model.macs import gmac_per_s, mmac_per_frame, paper_gmac, parameters
+from search.sampler import Proposal
+from search.space import Choice
+
+Record = dict[str, Any]
+
+
+def costs(size: Size) -> dict[str, float]:
+    """All costs of a size, as they stand in records and in MLflow."""
+    return {
+        "parameters": parameters(size),
+        "paper_gmac": paper_gmac(size),
+        "gmac_per_s": gmac_per_s(size),
+        "mmac_per_frame": mmac_per_frame(size),
+    }
+
+
+def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
+    """A finished student as a record, or None if it has no validation score.
+
+    Args:
+        folder: the student's, with `scores.json` and `best.safetensors`.
+        number: of the trial.
+        choice: its configuration.
+    """
+    if not ((folder / "scores.json").exists() and (folder / "best.safetensors").exists()):
+        return None
+    val = read_json(folder / "scores.json")
+    result = read_json(folder / "result.json")
+    low, high = bootstrap_interval(_array(val["val_table"]), n=500)
+    return {
+        "trial": number,
+        "f_hidden": choice.f_hidden,
+        "t_hidden": choice.t_hidden,
+        "kd_method": choice.kd_method,
+        "alpha_schedule": choice.alpha_schedule,
+        "init": choice.init,
+        **costs(choice.size),
+        "pesq_val": val["val"]["pesq"],
+        "pesq_val_interval": [low, high],
+        "pesq_val_by_snr": val["val"]["pesq_by_snr"],
+        "pesq_val_spread_by_snr": val["val"]["spread_by_snr"],
+        "unscored_val": val["val"]["unscored"],
+        "epochs": result["epoch"],
+        "best_epoch": result["best_epoch"],
+        "seconds": result["seconds"],
+        "stopped": result["stopped"],
+        "checkpoint": str(folder / "best.safetensors"),
+        "mlflow_run_id": None,
+    }
+
+
+def student_records(students: Path, proposals: Sequence[Proposal]) -> list[Record]:
+    """The records of all finished students, `front` saying which are on the front; the cheapest first."""
+    records = []
+    for proposal in proposals:
+        if proposal.state == "COMPLETE":
+            record = student_record(students / f"{proposal.number:04d}", proposal.number, proposal.choice)
+            if record is not None:
+                records.append(record)
+    return mark_front(records)
+
+
+def mark_front(records: list[Record]) -> list[Record]:
+    """Sorts records by cost and says of each in `front` whether no other has more validation PESQ for no more cost."""
+    records = sorted(records, key=lambda record: (record["paper_gmac"], -record["pesq_val"]))
+    mask = pareto_mask(
+        np.array([record["paper_gmac"] for record in records]), np.array([record["pesq_val"] for record in records])
+    )
+    for record, on_front in zip(records, mask, strict=True):
+        record["front"] = bool(on_front)
+    return records
+
+
+def hypervolume(records: Sequence[Record], smallest: Size, budget_gmac: float, low: float, high: float | None) -> float:
+    """The dominated share of the plane of log10 paper GMAC, smallest size to budget, and PESQ, unprocessed to teacher.
+
+    Args:
+        records: students.
+        smallest: the cheapest size of the space.
+        budget_gmac: on the paper's axis.
+        low: validation PESQ of the unprocessed input.
+        high: that of the teacher; 1 PESQ above `low` where there is none.
+    """
+    return hypervolume_share(
+        np.log10([record["paper_gmac"] for record in records]) if records else np.empty(0),
+        np.array([record["pesq_val"] for record in records], dtype=float),
+        math.log10(budget_gmac),
+        low,
+        math.log10(paper_gmac(smallest)),
+        high if high is not None and high > low else low + 1.0,
+    )
+
+
+def write_front(folder: Path, records: Sequence[Record]) -> None:
+    """Writes `front.json` and `front.csv`: the members of the front."""
+    front = [record for record in records if record["front"]]
+    write_json(folder / "front.json", [_plain(record) for record in front])
+    write_json(folder / "students.json", [_plain(record) for record in records])
+    table = io.StringIO()
+    if front:
+        names = [name for name, value in front[0].items() if not isinstance(value, (dict, list))]
+        writer = csv.DictWriter(table, names, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(front)
+    write_atomic(folder / "front.csv", table.getvalue())
+
+
+def _plain(value: Any) -> Any:
+    """NaN has no place in JSON."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _array(table: list[list[float | None]]) -> NDArray[np.float64]:
+    return np.array([[math.nan if value is None else value for value in row] for row in table], dtype=np.float64)

@@ -1,0 +1,73 @@
+"""`python search/run.py --budget 1.0GMAC`: searches students of an FT-JNF teacher on the front of PESQ against MACs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+# run as a script, this folder comes first on the path: its modules must not stand for top-level ones
+if __name__ == "__main__":
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
+
+from rich.console import Console
+
+from data.errors import InputError, run_command
+from data.files import cache_root
+from data.scene import Array
+from model.macs import Budget
+from search.config import SearchConfig
+from search.flags import read_flags, search_config
+
+STARTED = time.time()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns 0, or 128 + n if signal n stopped it; bad input raises InputError."""
+    flags = read_flags(sys.argv[1:] if argv is None else argv)
+    console = Console(stderr=bool(flags.json), highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console = Console(stderr=bool(flags.json), highlight=False, soft_wrap=True, width=160)  # a log has no edge
+    config = search_config(flags)
+    console.print(f"Budget: {Budget.parse(config.budget).describe()}")
+    space = config.space(Array.parse(config.data.array).microphones)
+    _check_folder(config, resumed=flags.resume is not None)
+
+    from search.session import Session  # Ray, MLflow and Optuna are loaded only once the flags make sense
+
+    cache = Path(config.storage) / "cache" if config.address else cache_root()
+    session = Session(config, space, cache, console, STARTED, resumed=flags.resume is not None)
+    if flags.dry_run:
+        session.dry_run()
+        return 0
+    front, code = session.run()
+    if flags.json:
+        print(json.dumps(front, indent=2))
+    return code
+
+
+def _check_folder(config: SearchConfig, *, resumed: bool) -> None:
+    storage, folder = Path(config.storage), config.folder
+    for path in (storage, folder):
+        if path.exists() and not path.is_dir():
+            raise InputError(
+                f"{path} is a file where the run folder should be; move it or choose another --storage or --name"
+            )
+    if not resumed and folder.exists():
+        raise InputError(
+            f"a search named {config.name} exists at {folder}; go on with it by --resume {config.name}, or choose another --name"
+        )
+    try:
+        storage.mkdir(parents=True, exist_ok=True)
+        writable = os.access(storage, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise InputError(f"{storage} cannot be written; choose another --storage")
+
+
+if __name__ == "__main__":
+    run_command(main)

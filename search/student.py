@@ -1,0 +1,216 @@
+"""One student from its configuration to its validation score. Knows no Ray: the trial around it does."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data.errors import InputError
+from data.examples import ExampleSet
+from data.files import read_json, write_json
+from data.plan import DataPlan, Sets, open_sets
+from model.distill import METHODS
+from model.ftjnf import FTJNF
+from model.pesq_pool import PesqPool
+from model.precision import choose_device
+from model.score import Scores, network_enhancer, score
+from model.slicing import cut, unit_activity
+from model.targets import Teacher, TeacherBeside, build_targets, layers_of
+from model.train import EpochRecord, TrainConfig, Training
+from model.weights import load_network
+from search.space import Choice
+
+
+@dataclass(frozen=True)
+class StudentJob:
+    """What all students of a search share.
+
+    Args:
+        students: folder of the students' folders.
+        cache: root of the cache, for example sets and targets.
+        data: the data plan.
+        sets: `Sets.folders`.
+        train: settings of every training.
+        methods: of the whole search: targets are made for all of them at once.
+        teacher: its weights file, or None.
+        score_every: epochs between two scores on the way.
+        gpu: whether to train on the GPU that Ray gave the trial.
+        deadline: `time.time()` after which a student ends with its epoch; None for no limit.
+    """
+
+    students: Path
+    cache: Path
+    data: DataPlan
+    sets: dict[str, str]
+    train: TrainConfig
+    methods: tuple[str, ...]
+    teacher: Path | None
+    score_every: int
+    gpu: bool
+    deadline: float | None = None
+
+    def folder(self, number: int) -> Path:
+        """Of one student."""
+        return self.students / f"{number:04d}"
+
+
+def train_config(job: StudentJob, number: int, choice: Choice) -> TrainConfig:
+    """The training of one student: the search's settings, the choice, and a seed of its own."""
+    schedule = choice.alpha_schedule if METHODS[choice.kd_method].layers else "two-stage"
+    return replace(
+        job.train, size=choice.size, method=choice.kd_method, schedule=schedule, init=choice.init,
+        seed=job.train.seed + number,
+    )  # fmt: skip
+
+
+def start_network(job: StudentJob, config: TrainConfig, teacher: FTJNF | None, val: ExampleSet) -> FTJNF:
+    """A slice of the teacher, or random weights; from the student's seed.
+
+    Raises:
+        InputError: a slice without a teacher.
+    """
+    torch.manual_seed(config.seed)
+    if config.init == "random":
+        return FTJNF(config.size)
+    if teacher is None:
+        raise InputError("a student cannot be a slice of a teacher that is not there; pass --init random")
+    noisy, _ = val.batch(range(min(4, len(val))))
+    return cut(teacher, config.size, unit_activity(teacher, noisy))
+
+
+def teachers(
+    job: StudentJob, config: TrainConfig, net: FTJNF | None, sets: Sets
+) -> tuple[Teacher | None, Teacher | None]:
+    """Where training and validation get their targets: cached for fixed sets, beside each batch for fresh scenes."""
+    if net is None or not METHODS[config.method].layers:
+        return None, None
+    device = choose_device("auto" if job.gpu else "cpu")
+    seed = job.train.seed
+    beside = TeacherBeside(net.to(device), layers_of([config.method]), config.gram, seed, config.precision)
+    if config.gram.form != "positions":
+        return beside, beside
+
+    def cached(examples: ExampleSet) -> Teacher:
+        targets = build_targets(
+            net, examples, job.methods, config.gram, job.cache / "targets", seed=seed, precision=config.precision,
+            device=device,
+        )  # fmt: skip
+        return targets if targets is not None else beside
+
+    return (cached(sets.train) if isinstance(sets.train, ExampleSet) else beside), cached(sets.val)
+
+
+def run_student(
+    job: StudentJob, number: int, choice: Choice, report: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Trains one student to the end, or goes on where an earlier run of it stopped, and scores its best epoch.
+
+    Args:
+        job: what all students share.
+        number: of the student.
+        choice: its configuration.
+        report: called with a flat dict of metrics after every epoch and once at the end.
+
+    Returns:
+        The last report: `state` is COMPLETE, or PRUNED where the time ended before the output was trained.
+    """
+    folder = job.folder(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "result.json").exists():  # a driver that died before it heard of this
+        result: dict[str, Any] = read_json(folder / "result.json")
+        report(result)
+        return result
+    config = train_config(job, number, choice)
+    write_json(folder / "config.json", {"number": number, "choice": asdict(choice), "train": config.to_dict()})
+    sets = open_sets(job.data, job.sets, job.cache)
+    net = load_network(job.teacher)[0] if job.teacher is not None else None
+    device = choose_device("auto" if job.gpu else "cpu")
+    train_targets, val_targets = teachers(job, config, net, sets)
+    start = start_network(job, config, None if net is None else net.cpu(), sets.val)
+    recipe = {"choice": asdict(choice), "number": number}
+    if net is not None:
+        net.to(device)  # a slice is cut on the CPU; a teacher that runs beside the training must be back
+    training = Training(
+        config, start, sets.train, sets.val, train_targets, val_targets, folder, device, recipe
+    )
+    seconds = sum(record.seconds for record in training.history)
+    scored: tuple[int, Scores] | None = None
+    stopped = ""
+    with PesqPool(0) as pool:
+
+        def judge(network: FTJNF) -> Scores:
+            return score(network_enhancer(network.to(device)), sets.score_val, pool, device=device)
+
+        for record in () if training.finished else training:
+            seconds += record.seconds
+            if not math.isfinite(record.loss_train):
+                raise ArithmeticError(f"the loss of student {number} is {record.loss_train} in epoch {record.epoch}")
+            line = epoch_metrics(record, seconds)
+            if record.output_trained and record.epoch_in_stage % job.score_every == 0 and not record.done:
+                scores = judge(_snapshot(training))
+                if record.best:
+                    scored = (record.epoch, scores)
+                line |= score_metrics(scores)
+            _append(folder / "history.jsonl", line)
+            report(line)
+            if job.deadline is not None and time.time() > job.deadline and not record.done:
+                stopped = "time"
+                break
+        last = training.history[-1]
+        trained = last.output_trained and training.stage >= len(config.stages) - 1
+        best_epoch = max((r.epoch for r in training.history if r.best and r.stage == last.stage), default=0)
+        if trained and best_epoch > 0:
+            scores = scored[1] if scored is not None and scored[0] == best_epoch else judge(training.best_network())
+            result = score_metrics(scores) | {"state": "COMPLETE", "unscored": scores.unscored}
+            write_json(folder / "scores.json", {"val": scores.summary(), "val_table": _table(scores)})
+        else:
+            result = {"state": "PRUNED"}
+    result |= {"epoch": last.epoch, "best_epoch": best_epoch, "seconds": seconds, "final": True, "stopped": stopped}
+    write_json(folder / "result.json", result)
+    report(result)
+    return result
+
+
+def epoch_metrics(record: EpochRecord, seconds: float) -> dict[str, Any]:
+    """What is reported and logged of an epoch."""
+    return {
+        "epoch": record.epoch,
+        "stage": record.stage,
+        "alpha": record.alpha,
+        "lr": record.lr,
+        "loss_train": record.loss_train,
+        "loss_train_hard": record.loss_train_hard,
+        "loss_train_soft": record.loss_train_soft,
+        "loss_val_hard": record.loss_val_hard,
+        "loss_val_soft": record.loss_val_soft,
+        "epoch_seconds": record.seconds,
+        "seconds": seconds,
+    } | {f"scale_{layer}": value for layer, value in record.scales.items()}
+
+
+def score_metrics(scores: Scores) -> dict[str, Any]:
+    """What is reported and logged of scores; names that MLflow allows."""
+    by_snr = {f"pesq_{snr.replace('-', 'minus_')}_db": value for snr, value in scores.by_snr.items()}
+    return {"pesq": scores.mean} | by_snr
+
+
+def _snapshot(training: Training) -> FTJNF:
+    net = FTJNF(training.config.size)
+    net.load_state_dict({name: tensor.cpu() for name, tensor in training.net.state_dict().items()})
+    return net
+
+
+def _table(scores: Scores) -> list[list[float | None]]:
+    return [[float(v) if math.isfinite(v) else None for v in row] for row in scores.pesq]
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

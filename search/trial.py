@@ -1,0 +1,24 @@
+"""One student's training as a Ray Tune function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search.space import Choice
+from search.student import StudentJob, run_student
+
+
+def trial(config: dict[str, Any], job: StudentJob) -> None:
+    """What Tune runs in a worker.
+
+    The student's own folder holds its checkpoints, so a trial that Ray starts again after a fault goes on from there.
+
+    Args:
+        config: `{"number": n, "choice": {...}}` from `TuneSearcher`.
+        job: what all students share.
+    """
+    import torch
+    from ray import tune
+
+    torch.set_num_threads(max(1, int(tune.get_context().get_trial_resources().required_resources.get("CPU", 1))))
+    run_student(job, config["number"], Choice(**config["choice"]), tune.report)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import analysis.choose
+from analysis.choice import choose, latest_search, read_search
+from analysis.choose import main
+from data.errors import InputError, run_command
+from model.export import TOLERANCE
+from model.ftjnf import FTJNF, Size
+from model.macs import gmac_per_s, paper_gmac, parameters
+from model.weights import load_network, save_network
+
+ROOT = Path(analysis.choose.__file__).parents[1]
+SIZES = {0: Size(8, 4), 1: Size(10, 4), 2: Size(12, 6), 3: Size(11, 4), 4: Size(14, 6)}
+# trial 3 is dominated by 1; on the front are 0, 1, 2, 4, and 1 is the knee; 4 is the best on test, 2 in validation
+PESQ = {0: 1.50, 1: 1.80, 2: 1.95, 3: 1.60, 4: 1.96}
+PESQ_TEST = {0: 1.45, 1: 1.99, 2: 1.90, 3: 2.50, 4: 1.70}
+
+Search = Callable[..., Path]
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Search:
+    """Makes a run folder with five students; keywords change every record of `front.json`."""
+
+    def make(name: str = "first", scores: dict[int, float | None] | None = None, **changed: Any) -> Path:
+        folder = tmp_path / "runs" / name
+        records = []
+        for trial, size in SIZES.items():
+            torch.manual_seed(trial)
+            weights = folder / "students" / f"{trial:04d}" / "best.safetensors"
+            save_network(FTJNF(size), weights, {"train": {"seed": trial}})
+            records.append({
+                "trial": trial, "f_hidden": size.f_hidden, "t_hidden": size.t_hidden, "kd_method": "linear",
+                "alpha_schedule": "two-stage", "init": "slice", "parameters": parameters(size),
+                "paper_gmac": paper_gmac(size), "gmac_per_s": gmac_per_s(size),
+                "pesq_val": (scores or PESQ).get(trial), "pesq_val_teacher": 2.05, "pesq_val_unprocessed": 1.20,
+                "pesq_test": PESQ_TEST[trial], "pesq_test_teacher": 2.01, "pesq_test_unprocessed": 1.19,
+                # as the search writes it: relative, or absolute
+                "checkpoint": str(weights.relative_to(folder) if trial % 2 else weights),
+                **changed,
+            })  # fmt: skip
+        (folder / "front.json").write_text(json.dumps(records))
+        return folder
+
+    return make
+
+
+def error_of(*argv: object) -> str:
+    with pytest.raises(InputError) as caught:
+        main([str(word) for word in argv])
+    return str(caught.value)
+
+
+def test_the_front_is_listed_and_a_student_exported(run_folder: Search, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_folder()
+    main([str(folder)])
+    lines = capsys.readouterr().out.splitlines()
+    table = [line.split() for line in lines if "two-stage" in line]
+    assert [row[0] for row in table] == ["0", "1", ">", "4"]
+    assert "trial 2 (12/6)" in next(line for line in lines if line.startswith("chosen"))
+    out = folder / "student-12-6"
+    exported, recipe = load_network(out / "student.safetensors")
+    assert exported.size == SIZES[2]
+    assert recipe == {"train": {"seed": 2}}
+    origin = json.loads((out / "config.json").read_text())["origin"]
+    assert (origin["run"], origin["student"]["trial"]) == ("first", 2)
+    card = (out / "CARD.md").read_text()
+    assert "validation: unprocessed 1.20, student 1.95, teacher 2.05" in card
+    assert "test: unprocessed 1.19, student 1.90, teacher 2.01" in card
+
+
+def test_an_asked_rule_that_nobody_satisfies_is_an_error(run_folder: Search) -> None:
+    assert "no student is within 0.05" in error_of(run_folder(), "--rule", "within:0.05")
+
+
+def test_a_trial_is_taken_by_number_even_off_the_front(run_folder: Search, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_folder()
+    choice = choose(read_search(folder), trial=3)
+    assert "another student dominates it" in choice.why
+    assert choice.cheaper is not None
+    assert choice.dearer is not None
+    assert (choice.cheaper["trial"], choice.dearer["trial"]) == (1, 2)
+    main([str(folder), "--trial", "3", "--out", str(folder / "mine")])
+    assert load_network(folder / "mine" / "student.safetensors")[0].size == SIZES[3]
+    assert "> " in capsys.readouterr().out
+
+
+def test_the_neighbours_are_told_with_their_differences(run_folder: Search, capsys: pytest.CaptureFixture[str]) -> None:
+    main([str(run_folder()), "--rule", "best", "--budget", f"{paper_gmac(SIZES[2])}GMAC"])
+    told = {line.partition(":")[0]: line for line in capsys.readouterr().out.splitlines()}
+    percent = 100 * (paper_gmac(SIZES[1]) / paper_gmac(SIZES[2]) - 1)
+    assert f"trial 1 (10/4), -0.15 PESQ, {percent:+.0f} % cost" in told["next cheaper"]
+    assert "trial 4 (14/6), +0.01 PESQ" in told["next dearer"]
+    assert "over the budget" in told["next dearer"]
+
+
+def test_without_a_folder_the_latest_search_is_taken(run_folder: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = run_folder("b"), run_folder("a")
+    os.utime(old / "front.json", (1000, 1000))
+    monkeypatch.chdir(old.parents[1])
+    assert latest_search() == Path("runs/a")
+    main(["--rule", "knee"])
+    assert (new / "student-10-4").is_dir()
+
+
+def test_json_tells_the_choice_to_programs(run_folder: Search, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_folder()
+    main([str(folder), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert [record["trial"] for record in told["front"]] == [0, 1, 2, 4]
+    assert [told[key]["trial"] for key in ("cheaper", "chosen", "dearer")] == [1, 2, 4]
+    assert told["out"] == str(folder / "student-12-6")
+    assert told["largest_difference"] <= TOLERANCE
+
+
+def test_the_origin_holds_the_search_and_the_data(run_folder: Search) -> None:
+    folder = run_folder()
+    (folder / "search.json").write_text('{"budget": "1.0GMAC"}')
+    (folder / "data.json").write_text("{}")
+    main([str(folder), "--out", str(folder / "out")])
+    origin = json.loads((folder / "out" / "config.json").read_text())["origin"]
+    assert origin["search"] == {"budget": "1.0GMAC"}
+    assert len(origin["data_manifest_sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--rule", "within:much"), "not understood"),
+        (("--rule", "within:-1"), "not understood"),
+        (("--rule", "within"), "not understood"),
+        (("--rule", "cheapest"), "not understood"),
+        (("--trial", "9"), "no trial 9"),
+        (("--trial", "1", "--rule", "best"), "exclude each other"),
+        (("--trial", "4", "--budget", "1MMAC"), "more than --budget"),
+        (("--budget", "1MMAC"), "the cheapest, trial 0 (8/4), costs"),
+        (("--budget", "1.0"), "lacks a unit"),
+    ],
+)
+def test_a_flag_that_cannot_be_met_is_one_sentence_and_writes_nothing(
+    flags: tuple[str, ...], says: str, run_folder: Search
+) -> None:
+    folder = run_folder()
+    before = sorted(folder.iterdir())
+    message = error_of(folder, *flags)
+    assert says in message
+    assert "\n" not in message
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_rule_relative_to_the_teacher_needs_its_score(run_folder: Search) -> None:
+    assert "needs a teacher's score" in error_of(run_folder(pesq_val_teacher=None), "--rule", "within:0.1")
+
+
+def test_weights_that_are_missing_or_of_another_student_are_an_error(run_folder: Search) -> None:
+    folder = run_folder()
+    other = folder / "students" / "0001" / "best.safetensors"
+    chosen = folder / "students" / "0002" / "best.safetensors"
+    chosen.write_bytes(other.read_bytes())
+    assert "holds a network 10/4, not trial 2 (12/6)" in error_of(folder)
+    chosen.unlink()
+    assert "weights of trial 2 (12/6) are missing" in error_of(folder)
+    assert "has no checkpoint" in error_of(run_folder(checkpoint=None))
+
+
+def test_a_folder_with_something_in_it_is_not_overwritten(run_folder: Search) -> None:
+    folder = run_folder()
+    assert "is not empty" in error_of(folder, "--out", folder)
+    main([str(folder)])
+    assert "student-12-6 is not empty" in error_of(folder)
+
+
+def test_bad_input_ends_the_command_with_2(run_folder: Search, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run_command(lambda: main([str(run_folder()), "--trial", "9"]))
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_script_runs_from_its_folder_without_names_in_the_way(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "analysis" / "choose.py"), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 2
+    assert "front.json does not exist" in done.stderr
+    assert done.stderr.count("\n") == 1

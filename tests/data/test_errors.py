@@ -1,0 +1,70 @@
+"""How a command ends: exit code and what is printed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data.errors import InputError, Interrupted, run_command
+
+ROOT = Path(__file__).parents[2]
+
+
+def ended(main: Callable[[], int | None]) -> int:
+    with pytest.raises(SystemExit) as caught:
+        run_command(main)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def raising(error: BaseException) -> Callable[[], int | None]:
+    def main() -> int | None:
+        raise error
+
+    return main
+
+
+def test_success_is_0_and_a_returned_code_is_kept():
+    assert ended(lambda: None) == 0
+    assert ended(lambda: 3) == 3
+
+
+def test_bad_input_is_one_sentence_and_2(capsys):
+    assert ended(raising(InputError("budget '0' is not positive; write 1.0GMAC"))) == 2
+    captured = capsys.readouterr()
+    assert captured.err == "error: budget '0' is not positive; write 1.0GMAC\n"
+    assert captured.out == ""
+
+
+def test_signals_are_128_and_their_number():
+    assert ended(raising(Interrupted(2))) == 130
+    assert ended(raising(Interrupted(15))) == 143
+    assert ended(raising(KeyboardInterrupt())) == 130
+
+
+def test_other_errors_are_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run_command(raising(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize("lines", [1, 20_000])
+def test_reader_that_has_gone_is_no_error(lines):
+    code = f"from data.errors import run_command\nrun_command(lambda: print('x\\n' * {lines}))"
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"input()\n{code}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    )
+    assert child.stdout is not None
+    child.stdout.close()
+    _, complaint = child.communicate(b"\n", timeout=30)
+    assert child.returncode == 0
+    assert complaint == b""

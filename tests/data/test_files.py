@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.errors import InputError
+from data.files import cache_root, file_digest, locked, read_json, text_digest, write_atomic, write_json
+
+
+def test_file_is_written_with_its_folders(tmp_path):
+    write_atomic(tmp_path / "a" / "b" / "c.txt", "Grüße")
+    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "Grüße".encode()
+    write_atomic(tmp_path / "a" / "b" / "c.txt", b"\x00\x01")
+    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == b"\x00\x01"
+
+
+def test_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    write_atomic(tmp_path / "a.txt", "old")
+
+    def fails(self: Path, target: Path) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(tmp_path / "a.txt", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs file modes")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o007, 0o660)])
+def test_written_file_has_the_mode_of_an_ordinary_one(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_atomic(tmp_path / "a.txt", "x")
+        assert os.umask(umask) == umask, "the process's own mask is as it was"
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == mode
+
+
+def test_json_goes_round(tmp_path):
+    value = {"größe": [1, 2.5, None, True], "n": {"a": "b"}}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    assert "größe" in (tmp_path / "a.json").read_text(encoding="utf-8"), "readable by people"
+
+
+def test_missing_and_broken_json_are_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.json does not exist"):
+        read_json(tmp_path / "gone.json")
+    for content in (b"", b"{", b"\xff\xfe"):
+        (tmp_path / "bad.json").write_bytes(content)
+        with pytest.raises(InputError, match=r"bad\.json cannot be read as JSON"):
+            read_json(tmp_path / "bad.json")
+    with pytest.raises(InputError, match="cannot be read as JSON"):
+        read_json(tmp_path)
+
+
+def test_text_digest_follows_the_value_and_not_the_order_of_keys():
+    assert text_digest({"a": 1, "b": [2, 3]}) == text_digest(json.loads('{"b": [2, 3], "a": 1}'))
+    assert text_digest({"a": 1}) != text_digest({"a": 2})
+    assert len(text_digest([])) == 16
+
+
+def test_file_digest_is_sha_256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_digest(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_cache_is_where_the_environment_says_or_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("FTJNF_CACHE", str(tmp_path))
+    assert cache_root() == tmp_path
+    monkeypatch.delenv("FTJNF_CACHE")
+    assert cache_root() == Path.home() / ".cache" / "ftjnf-students"
+
+
+def test_lock_keeps_another_process_out_until_it_is_given_back(tmp_path):
+    path = tmp_path / "new" / "lock"
+    attempt = [
+        sys.executable,
+        "-c",
+        "import fcntl, sys; fcntl.flock(open(sys.argv[1], 'w'), fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        str(path),
+    ]
+    with locked(path):
+        assert subprocess.run(attempt, capture_output=True).returncode != 0
+    assert subprocess.run(attempt, capture_output=True).returncode == 0

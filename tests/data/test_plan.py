@@ -1,0 +1,147 @@
+"""From three folders to the example sets of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import data.examples
+import data.plan
+from data import RATE
+from data.errors import InputError
+from data.examples import ExampleSet, FreshScenes
+from data.plan import DataPlan, open_sets, prepare
+
+
+@pytest.fixture
+def plan(small_corpus) -> DataPlan:
+    return DataPlan(
+        small_corpus.speech,
+        small_corpus.noise,
+        small_corpus.rirs,
+        train_clips=6,
+        val_clips=3,
+        score_clips=1,
+        test_clips=2,
+        clip_seconds=0.5,
+    )
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    """One cache for all tests of this file: what they check is how it is used."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def no_rendering(monkeypatch) -> Callable[[], None]:
+    def forbid() -> None:
+        monkeypatch.setattr(data.examples, "render", lambda scenes: pytest.fail("rendered again"))
+
+    return forbid
+
+
+def test_sets_have_the_sizes_of_the_plan(plan, cache):
+    sets = prepare(plan, cache)
+    assert isinstance(sets.train, ExampleSet)
+    assert [len(part) for part in (sets.train, sets.val, sets.score_val, sets.score_test)] == [6, 3, 5, 10]
+    assert set(sets.train.lengths) == set(sets.val.lengths) == {RATE // 2}
+    assert set(sets.score_test.lengths) <= {RATE, 1.25 * RATE, 1.5 * RATE}, "scored clips keep their own length"
+    assert sets.train.mixture(0).shape == (5, RATE // 2)
+
+
+def test_no_more_clips_are_scored_than_there_are(plan, cache):
+    sets = prepare(replace(plan, test_clips=1000), cache)
+    assert len(sets.score_test) == 6 * 5, "two test speakers with three clips each"
+
+
+def test_prepared_again_nothing_is_rendered(plan, cache, no_rendering):
+    first = prepare(plan, cache)
+    no_rendering()
+    assert prepare(plan, cache).folders == first.folders
+
+
+@pytest.mark.parametrize("setting", [{"seed": 1}, {"array": "line"}, {"clip_seconds": 0.6}, {"hours": (0.001, 1, 1)}])
+def test_changed_setting_meets_no_old_training_set(plan, cache, setting):
+    old, new = prepare(plan, cache), prepare(replace(plan, **setting), cache)
+    assert old.train.digest != new.train.digest
+
+
+def test_another_process_opens_the_sets_without_looking_at_the_corpora(plan, cache, no_rendering):
+    sets = prepare(plan, cache)
+    no_rendering()
+    elsewhere = replace(plan, speech=Path("gone"), noise=Path("gone"), rirs=Path("gone"))
+    opened = open_sets(elsewhere, json.loads(json.dumps(sets.folders)), cache)
+    for name in ("train", "val", "score_val", "score_test"):
+        assert getattr(opened, name).digest == getattr(sets, name).digest
+        assert torch.equal(getattr(opened, name).batch([0])[0], getattr(sets, name).batch([0])[0])
+
+
+def test_remixed_training_draws_the_same_scenes_in_every_process(plan, cache):
+    remixed = replace(plan, remix=True)
+    sets = prepare(remixed, cache)
+    assert isinstance(sets.train, FreshScenes)
+    assert len(sets.train) == 6
+    opened = open_sets(remixed, sets.folders, cache)
+    assert isinstance(opened.train, FreshScenes)
+    assert torch.equal(opened.train.batch([0, 3], epoch=2)[0], sets.train.batch([0, 3], epoch=2)[0])
+
+
+def test_machine_without_the_sets_makes_the_same_ones(plan, cache, tmp_path):
+    sets = prepare(plan, cache)
+    made = open_sets(plan, {name: str(tmp_path / "nowhere") for name in sets.folders}, tmp_path)
+    assert made.train.folder.is_relative_to(tmp_path)
+    assert made.train.digest == sets.train.digest
+    assert torch.equal(made.train.batch([5])[0], sets.train.batch([5])[0])
+
+
+def test_manifest_tells_what_the_sets_are_made_from(plan, cache):
+    manifest = json.loads(json.dumps(prepare(plan, cache).manifest))
+    assert manifest["corpus"] == "own"
+    assert manifest["folders"] == [str(plan.speech), str(plan.noise), str(plan.rirs)]
+    assert len(manifest["array"]["positions_m"]) == 5
+    speakers = {split: banks["speech"]["groups"] for split, banks in manifest["banks"].items()}
+    assert speakers == {"train": 8, "val": 2, "test": 2}
+    assert {name: part["examples"] for name, part in manifest["sets"].items()} == {
+        "train": 6,
+        "val": 3,
+        "score_val": 5,
+        "score_test": 10,
+    }
+
+
+def test_without_folders_the_demo_corpus_is_used(small_corpus, cache, plan, monkeypatch):
+    monkeypatch.setattr(data.plan, "demo_corpus", lambda: small_corpus)
+    demo = replace(plan, speech=None, noise=None, rirs=None)
+    assert demo.demo
+    sets = prepare(demo, cache)
+    assert sets.manifest["corpus"] == "demo"
+    assert sets.folders == prepare(plan, cache).folders
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"speech": None}, "--speech is missing"),
+        ({"noise": None, "rirs": None}, "--noise, --rirs is missing"),
+        ({"train_clips": 0}, "train_clips must be at least 1 but is 0"),
+        ({"test_clips": -3}, "test_clips must be at least 1 but is -3"),
+        ({"clip_seconds": 0.1}, "clip_seconds must lie between"),
+        ({"clip_seconds": float("nan")}, "clip_seconds must lie between"),
+        ({"seed": -1}, "seed must not be negative"),
+    ],
+)
+def test_plan_that_cannot_be_followed_is_refused(plan, wrong, complaint):
+    with pytest.raises(InputError, match=complaint):
+        replace(plan, **wrong)
+
+
+def test_folder_without_audio_is_refused_before_anything_is_made(plan, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no audio"):
+        prepare(replace(plan, noise=tmp_path / "empty"), tmp_path / "cache")

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+import model.export
+from data.errors import InputError
+from model.export import (
+    TOLERANCE,
+    ExportError,
+    export_onnx,
+    export_student,
+    probe_frames,
+    prove,
+    run_batch,
+    run_onnx,
+    run_stream,
+)
+from model.ftjnf import FTJNF, Size
+from model.macs import paper_gmac, parameters
+from model.weights import load_network
+
+SIZES = [Size(8, 4), Size(8, 4, bi_freq=True), Size(6, 3, microphones=2), Size(5, 4, bi_freq=True, microphones=1)]
+
+
+def network(size: Size = SIZES[0]) -> FTJNF:
+    torch.manual_seed(1)
+    net = FTJNF(size).eval()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(2)  # the masks of a fresh network hardly depend on its input
+    return net
+
+
+@pytest.mark.parametrize("size", SIZES, ids=repr)
+def test_the_exported_file_computes_what_the_network_computes_over_100_frames(size: Size, tmp_path: Path) -> None:
+    net = network(size)
+    export_onnx(net, tmp_path / "student.onnx")
+    assert prove(net, tmp_path / "student.onnx", frames=100) <= TOLERANCE
+
+
+def test_the_proof_compares_signals_that_are_there() -> None:
+    frames = probe_frames(5)
+    output = run_stream(network(), frames)
+    assert frames.shape == (100, 5, 257, 2)
+    assert output.enhanced.shape == (100, 257, 2)
+    assert np.abs(output.enhanced[-10:]).mean() > 100 * TOLERANCE
+    assert np.abs(output.h).mean() > 100 * TOLERANCE
+    # the state matters: the same last frame from a fresh start gives something else
+    assert np.abs(run_stream(network(), frames[-1:]).enhanced - output.enhanced[-1]).max() > 100 * TOLERANCE
+
+
+def test_the_batch_is_what_the_network_gives_for_the_whole_signal() -> None:
+    net, frames = network(), probe_frames(5, 4)
+    noisy = torch.complex(*torch.from_numpy(frames).unbind(-1)).permute(1, 2, 0)[None]
+    with torch.no_grad():
+        expected = (net(noisy).mask * noisy[:, 0])[0].T.numpy()
+    enhanced = run_batch(net, frames).enhanced
+    np.testing.assert_allclose(enhanced[..., 0] + 1j * enhanced[..., 1], expected, atol=1e-6)
+
+
+def test_a_file_of_another_network_is_not_proved(tmp_path: Path) -> None:
+    net = network()
+    export_onnx(net, tmp_path / "student.onnx")
+    with torch.no_grad():
+        net.t_lstm.weight_hh_l0.mul_(1.2)  # a difference that only the state carries
+    assert prove(net, tmp_path / "student.onnx") > TOLERANCE
+
+
+def test_the_file_names_its_inputs_outputs_and_framing(tmp_path: Path) -> None:
+    path = tmp_path / "student.onnx"
+    export_onnx(network(Size(8, 4, microphones=3)), path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    state = [1, 257, 4]
+    inputs = {node.name: node.shape for node in session.get_inputs()}
+    outputs = {node.name: node.shape for node in session.get_outputs()}
+    assert inputs == {"noisy": [1, 3, 257, 2], "h": state, "c": state}
+    assert outputs == {"enhanced": [1, 257, 2], "h_out": state, "c_out": state}
+    exported = onnx.load(path)
+    assert exported.opset_import[0].version == 17
+    told = {entry.key: json.loads(entry.value) for entry in exported.metadata_props}
+    assert told["inputs"] == inputs
+    assert told["outputs"] == outputs
+    assert (told["frame_samples"], told["hop_samples"], told["latency_samples"]) == (512, 256, 512)
+    assert told["sample_rate_hz"] == 16000
+    assert told["size"] == {"f_hidden": 8, "t_hidden": 4, "bi_freq": False, "microphones": 3}
+
+
+def test_export_leaves_the_network_as_it_was(tmp_path: Path) -> None:
+    net = network().train()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    export_onnx(net, tmp_path / "student.onnx")
+    assert net.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_the_folder_holds_the_student_in_every_form(tmp_path: Path) -> None:
+    net, folder = network(), tmp_path / "student"
+    recipe = {"data": {"speech": None, "array": "cross"}, "train": {"seed": 3}}
+    difference = export_student(net, recipe, folder, origin={"trial": 7}, notes=["PESQ 1.50."])
+    assert difference <= TOLERANCE
+    assert {path.name for path in folder.iterdir()} == {
+        "student.onnx", "student.safetensors", "config.json", "golden.npz", "CARD.md",
+    }  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["student"]  # nothing temporary is left beside it
+    loaded, told = load_network(folder / "student.safetensors")
+    assert told == recipe
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), net.parameters(), strict=True))
+    config = json.loads((folder / "config.json").read_text())
+    assert config["recipe"] == recipe
+    assert config["origin"] == {"trial": 7}
+    assert config["cost"]["parameters"] == parameters(net.size)
+    assert config["cost"]["paper_gmac"] == paper_gmac(net.size)
+    assert config["proof"]["largest_difference"] == difference
+    card = (folder / "CARD.md").read_text()
+    for word in ("Student 8/4", "PESQ 1.50.", "demo corpus", "array: cross", "32 ms", "GMAC/s", "MMAC/frame"):
+        assert word in card
+
+
+def test_the_golden_pair_is_what_another_implementation_must_reproduce(tmp_path: Path) -> None:
+    export_student(network(), {}, tmp_path / "student")
+    with np.load(tmp_path / "student" / "golden.npz", allow_pickle=False) as golden:
+        assert golden["noisy"].shape == (100, 5, 257, 2)
+        assert not golden["h"].any()
+        assert not golden["c"].any()
+        output = run_onnx(tmp_path / "student" / "student.onnx", golden["noisy"])
+        for part, name in ((output.enhanced, "enhanced"), (output.h, "h_out"), (output.c, "c_out")):
+            np.testing.assert_allclose(part, golden[name], atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("damage", [1.01, float("nan")])
+def test_an_export_that_computes_something_else_leaves_nothing(
+    damage: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tampered(net: FTJNF, path: Path) -> None:
+        export_onnx(net, path)
+        exported = onnx.load(path)
+        for tensor in exported.graph.initializer:
+            values = onnx.numpy_helper.to_array(tensor)
+            if values.dtype == np.float32:
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values * np.float32(damage), tensor.name))
+        onnx.save(exported, path)
+
+    monkeypatch.setattr(model.export, "export_onnx", tampered)
+    with pytest.raises(ExportError, match="differs from its network"):
+        export_student(network(), {}, tmp_path / "student")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model.export, "save_network", stop)
+    with pytest.raises(KeyboardInterrupt):
+        export_student(network(), {}, tmp_path / "student")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_stands_in_the_folder_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    for name in ("taken", "file"):
+        with pytest.raises(InputError, match=rf"{name} is .*--out"):
+            export_student(network(), {}, tmp_path / name)
+    assert (tmp_path / "taken" / "mine").read_text() == "mine"
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        export_student(network(), {}, tmp_path / "file" / "student")
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "student").mkdir()
+    export_student(network(), {}, tmp_path / "student")
+    assert (tmp_path / "student" / "student.onnx").is_file()

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.errors import InputError
+from search.tracking import Tracker
+from search.tracking_store import default_uri, prepare_store
+
+LONG = 30.0  # seconds; a limit that is only reached by a failing test
+PARAMS = {"f_hidden": 80, "t_hidden": 32, "kd_method": "t-lstm", "alpha_schedule": "two-stage", "init": "slice"}
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One SQLite store for all tests: making its tables takes seconds. Each test has a search of its own in it."""
+    uri = default_uri(tmp_path_factory.mktemp("a store"))
+    prepare_store(uri)
+    return uri
+
+
+@pytest.fixture
+def begin(uri: str, tmp_path: Path) -> Iterator[Callable[[], Tracker]]:
+    """Opens the test's search, again and again as a resumed one."""
+    trackers: list[Tracker] = []
+
+    def begin() -> Tracker:
+        tracker = Tracker(uri, "students", tmp_path / "runs" / "demo")
+        tracker.open("demo", {"budget": "1.0GMAC"}, {"preset": "demo"})
+        trackers.append(tracker)
+        return tracker
+
+    yield begin
+    for tracker in trackers:
+        tracker.close("KILLED")
+
+
+@pytest.fixture
+def client(uri: str) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def steps(client: Any, run_id: str | None, metric: str) -> list[int]:
+    return sorted(point.step for point in client.get_metric_history(run_id, metric))
+
+
+def parent_of(client: Any, run_id: str | None) -> str:
+    return str(client.get_run(run_id).data.tags["mlflow.parentRunId"])
+
+
+def test_a_search_is_a_parent_run_with_a_child_a_student(begin: Callable[[], Tracker], client: Any) -> None:
+    tracker = begin()
+    tracker.student(7, PARAMS, "80/32 t-lstm")
+    for epoch in range(3):
+        tracker.log(7, {"loss_val": 0.5 - 0.1 * epoch, "lr": 5e-4}, epoch)
+    tracker.log(7, {"pesq": 1.9, "pesq_m5db": 1.4}, 2)
+    tracker.tag_student(7, {"front": "yes"})
+    tracker.log_parent({"hypervolume": 0.3}, 1)
+    tracker.describe("# Front")
+    tracker.end_student(7, "FINISHED")
+    assert tracker.flush(LONG)
+
+    run = client.get_run(tracker.run_id(7))
+    assert run.info.run_name == "80/32 t-lstm"
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {name: str(value) for name, value in PARAMS.items()}
+    assert run.data.metrics == pytest.approx({"loss_val": 0.3, "lr": 5e-4, "pesq": 1.9, "pesq_m5db": 1.4})
+    assert steps(client, tracker.run_id(7), "loss_val") == [0, 1, 2]
+    wanted = {"trial": "7", "kd_method": "t-lstm", "alpha_schedule": "two-stage", "init": "slice", "front": "yes"}
+    assert wanted.items() <= run.data.tags.items()
+
+    parent = client.get_run(parent_of(client, tracker.run_id(7)))
+    assert parent.info.run_name == "demo"
+    assert parent.info.status == "RUNNING"
+    assert parent.data.params == {"budget": "1.0GMAC"}
+    assert {"preset": "demo", "search": "demo", "mlflow.note.content": "# Front"}.items() <= parent.data.tags.items()
+    assert parent.data.metrics == {"hypervolume": 0.3}
+
+
+def test_close_leaves_no_run_without_its_final_state(begin: Callable[[], Tracker], client: Any) -> None:
+    tracker = begin()
+    for number in range(3):
+        tracker.student(number, PARAMS, f"student {number}")
+    tracker.end_student(0, "FINISHED")
+    tracker.end_student(1, "FAILED")
+    tracker.close("FINISHED")
+    assert [client.get_run(tracker.run_id(number)).info.status for number in range(3)] == [
+        "FINISHED",
+        "FAILED",
+        "KILLED",
+    ]
+    assert client.get_run(parent_of(client, tracker.run_id(0))).info.status == "FINISHED"
+
+
+def test_a_resumed_search_continues_its_runs_and_repeats_no_step(
+    begin: Callable[[], Tracker], client: Any, uri: str
+) -> None:
+    first = begin()
+    for number in (0, 1):
+        first.student(number, PARAMS, f"student {number}")
+        for epoch in range(3):
+            first.log(number, {"loss_val": 0.5}, epoch)
+    first.log_parent({"hypervolume": 0.3}, 1)
+    assert first.flush(LONG)  # and then its driver is killed: no final states
+
+    second = begin()
+    assert second.run_id(0) == first.run_id(0)
+    assert second.run_id(1) == first.run_id(1)
+    assert client.get_run(first.run_id(0)).info.status == "KILLED"
+    parent = parent_of(client, first.run_id(0))
+    assert client.get_run(parent).info.status == "RUNNING"
+
+    second.student(1, PARAMS | {"epochs": 30, "init": "random"}, "student 1")
+    for epoch in range(2, 5):
+        second.log(1, {"loss_val": 0.4}, epoch)
+    second.log(1, {"pesq": 1.9}, 2)  # new at a step whose loss is there already
+    second.log_parent({"hypervolume": 0.9}, 1)
+    second.student(2, PARAMS, "student 2")
+    assert second.flush(LONG)
+    run = client.get_run(second.run_id(1))
+    assert run.info.status == "RUNNING"
+    assert run.data.params["epochs"] == "30"
+    assert run.data.params["init"] == "slice"  # what it began with: MLflow's parameters never change
+    assert second.lost == 0
+    assert steps(client, run.info.run_id, "loss_val") == [0, 1, 2, 3, 4]
+    assert steps(client, run.info.run_id, "pesq") == [2]
+    assert [point.value for point in client.get_metric_history(parent, "hypervolume")] == [0.3]
+    assert parent_of(client, second.run_id(2)) == parent
+
+
+def test_a_new_search_of_an_old_name_gets_runs_of_its_own(uri: str, tmp_path: Path) -> None:
+    trackers = [Tracker(uri, "students", tmp_path / place / "demo") for place in ("here", "there")]
+    first, second = (tracker.open("demo", {}, {}) for tracker in trackers)
+    assert first != second
+    for tracker in trackers:
+        tracker.close("FINISHED")
+
+
+def test_values_that_are_no_finite_numbers_are_dropped(begin: Callable[[], Tracker], client: Any) -> None:
+    tracker = begin()
+    tracker.student(0, PARAMS, "student")
+    missing: Any = None
+    tracker.log(0, {"loss_val": float("nan"), "loss_train": float("inf"), "loss_soft": missing, "lr": 5e-4}, 0)
+    assert tracker.flush(LONG)
+    assert client.get_run(tracker.run_id(0)).data.metrics == {"lr": 5e-4}
+    assert tracker.lost == 0
+
+
+def test_log_returns_while_the_store_hangs(
+    begin: Callable[[], Tracker], client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = begin()
+    tracker.student(0, PARAMS, "student")
+    assert tracker.flush(LONG)
+    entered, release = threading.Event(), threading.Event()
+    log_batch = type(client).log_batch
+
+    def hang(*args: Any, **kwargs: Any) -> Any:
+        entered.set()
+        assert release.wait(LONG)
+        return log_batch(*args, **kwargs)
+
+    monkeypatch.setattr(type(client), "log_batch", hang)
+    tracker.log(0, {"loss_val": 0.5}, 0)
+    assert entered.wait(LONG)
+    tracker.log(0, {"loss_val": 0.4}, 1)  # comes back although the store is held inside the first call
+    assert not release.is_set()
+    release.set()
+    assert tracker.flush(LONG)
+    assert steps(client, tracker.run_id(0), "loss_val") == [0, 1]
+
+
+def test_an_outage_that_ends_loses_and_doubles_nothing(
+    begin: Callable[[], Tracker], client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = begin()
+    failed = threading.Event()
+    create_run = type(client).create_run
+
+    def lose_the_answer(*args: Any, **kwargs: Any) -> None:
+        """The run is made and the caller never hears of it."""
+        create_run(*args, **kwargs)
+        raise ConnectionError("no answer")
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        failed.set()
+        raise ConnectionError("nobody there")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(type(client), "create_run", lose_the_answer)
+        outage.setattr(type(client), "log_batch", fail)
+        tracker.student(0, PARAMS, "student")
+        tracker.log(0, {"loss_val": 0.5}, 0)
+        tracker.end_student(0, "FINISHED")
+        assert failed.wait(LONG)
+    assert tracker.flush(LONG)
+    assert tracker.lost == 0
+    run = client.get_run(tracker.run_id(0))
+    assert run.info.status == "FINISHED"
+    assert run.data.params["f_hidden"] == "80"
+    assert steps(client, run.info.run_id, "loss_val") == [0]
+    parent = parent_of(client, run.info.run_id)
+    children = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert len(children) == 1
+
+
+def test_what_the_store_refuses_is_kept_in_the_run_folder_and_the_rest_is_written(
+    begin: Callable[[], Tracker], client: Any, tmp_path: Path
+) -> None:
+    tracker = begin()
+    tracker.student(0, PARAMS, "student")
+    tracker.log(0, {"a name with #": 1.0}, 4)
+    tracker.log(1, {"loss_val": 0.5}, 0)  # never begun
+    tracker.log(0, {"loss_val": 0.5}, 0)
+    assert tracker.flush(LONG)
+    assert steps(client, tracker.run_id(0), "loss_val") == [0]
+    lines = (tmp_path / "runs" / "demo" / "tracking-lost.jsonl").read_text().splitlines()
+    lost = [json.loads(line) for line in lines]
+    assert [(line["student"], line["step"], line["content"]) for line in lost] == [
+        (0, 4, {"a name with #": 1.0}),
+        (1, 0, {"loss_val": 0.5}),
+    ]
+    assert tracker.lost == 2
+
+
+def test_artifacts_go_to_the_parent_and_a_changed_file_replaces_the_earlier(
+    begin: Callable[[], Tracker], client: Any, tmp_path: Path
+) -> None:
+    tracker = begin()
+    tracker.student(0, PARAMS, "student")
+    path = tmp_path / "front.csv"
+    for content in ("trial\n", "trial\n0\n"):
+        path.write_text(content)
+        tracker.artifact(path)
+        assert tracker.flush(LONG)
+    parent = parent_of(client, tracker.run_id(0))
+    assert [file.path for file in client.list_artifacts(parent)] == ["front.csv"]
+    (tmp_path / "copy").mkdir()
+    downloaded = client.download_artifacts(parent, "front.csv", str(tmp_path / "copy"))
+    assert Path(downloaded).read_text() == "trial\n0\n"
+
+
+def test_long_texts_are_cut_to_what_a_store_takes(begin: Callable[[], Tracker], client: Any) -> None:
+    tracker = begin()
+    tracker.student(0, {"sizes": "64/16," * 1000}, "student")
+    tracker.describe("| 80/32 | 1.9 |\n" * 1000)
+    assert tracker.flush(LONG)
+    assert len(client.get_run(tracker.run_id(0)).data.params["sizes"]) == 500
+    description = client.get_run(parent_of(client, tracker.run_id(0))).data.tags["mlflow.note.content"]
+    assert 4900 < len(description) <= 5000
+    assert set(description.splitlines()) == {"| 80/32 | 1.9 |", "…"}
+    assert tracker.lost == 0
+
+
+def test_a_server_that_is_not_there_is_an_input_error_without_its_password(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    tracker = Tracker(f"http://me:secret@127.0.0.1:{port}", "students", tmp_path / "demo")
+    with pytest.raises(InputError, match=rf"http://me:\*\*\*@127.0.0.1:{port} cannot be used .*refused") as raised:
+        tracker.open("demo", {}, {})
+    assert "secret" not in str(raised.value)
+    tracker.close("FAILED")  # nothing to do, and it says so by coming back
+
+
+def test_a_file_that_is_no_database_is_an_input_error(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_text("not a database " * 100)
+    with pytest.raises(InputError, match="not a database"):
+        Tracker(f"sqlite:///{path}", "students", tmp_path / "demo").open("demo", {}, {})
+
+
+def test_page_is_a_command_for_a_file_and_a_link_for_a_server(tmp_path: Path) -> None:
+    command = Tracker(f"sqlite:///{tmp_path}/a b/mlflow.db", "students", tmp_path / "demo").page()
+    assert command.startswith("MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --backend-store-uri ")
+    assert command.endswith(f"'sqlite:///{tmp_path}/a b/mlflow.db'")
+    assert Tracker("http://me:secret@server:5000/", "students", tmp_path / "demo").page() == "http://me:***@server:5000"
