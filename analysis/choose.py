@@ -78,7 +78,7 @@ def _print_front(search: Search, chosen: Record) -> None:
 
 def _print_choice(choice: Choice, budget: Budget | None) -> None:
     student = choice.student
-    ends = student.get("pesq_val_interval") or ()
+    ends: Sequence[Any] = student.get("pesq_val_interval") or ()
     interval = f" (95 % interval {_pesq(ends[0])} to {_pesq(ends[1])})" if len(ends) == 2 else ""
     print(f"\nchosen: {name_of(student)}, {choice.why}; PESQ {_pesq(student.get('pesq_val'))}{interval}")
     print(f"next cheaper: {_neighbour(choice.cheaper, student, budget)}")

@@ -88,8 +88,16 @@ def open_bank(folder: Path) -> Bank:
         if path.stat().st_size != 4 * int(lengths.sum()):
             raise ValueError("wrong size")
         return Bank(
-            folder, index["kind"], index["groups"], offsets, lengths, index["sources"], float(lengths.sum()) / RATE,
-            index["digest"], index["skipped"], np.memmap(path, dtype=np.float32, mode="r"),
+            folder,
+            index["kind"],
+            index["groups"],
+            offsets,
+            lengths,
+            index["sources"],
+            float(lengths.sum()) / RATE,
+            index["digest"],
+            index["skipped"],
+            np.memmap(path, dtype=np.float32, mode="r"),
         )
     except (OSError, KeyError, TypeError, ValueError):
         raise InputError(f"{folder} holds no whole bank of decoded audio; delete it to have it made anew") from None
@@ -149,8 +157,9 @@ def build_bank(
                     raise
                 # Another process made the same bank meanwhile: its content is equal, ours is dropped.
     except OSError as error:
-        raise InputError(f"decoded audio cannot be written to {root} ({error}); give a writable folder "
-                         "with enough room as cache") from None
+        raise InputError(
+            f"decoded audio cannot be written to {root} ({error}); give a writable folder with enough room as cache"
+        ) from None
     return open_bank(place)
 
 

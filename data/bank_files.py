@@ -74,8 +74,10 @@ def write_bank(
         reasons = Counter(file["reason"] for file in skipped)
         commonest = f", most often: {reasons.most_common(1)[0][0]}" if reasons else ""
         where = f" (the first: {skipped[0]['path']})" if skipped else ""
-        raise InputError(f"none of the {len(skipped)} {kind} files of a split can be used{commonest}{where}; "
-                         "give a corpus with usable audio")
+        raise InputError(
+            f"none of the {len(skipped)} {kind} files of a split can be used{commonest}{where}; "
+            "give a corpus with usable audio"
+        )
     entries = [[i] for i in range(len(used))]
     gap = 0
     if join_to is not None:
@@ -86,15 +88,18 @@ def write_bank(
     entry_lengths = [sum(lengths[i] for i in entry) + gap * (len(entry) - 1) for entry in entries]
     groups = [used[entry[0]][0].group for entry in entries]
     content = [[group, *(used[i][1] for i in entry)] for group, entry in zip(groups, entries, strict=True)]
-    write_json(folder / "index.json", {
-        "kind": kind,
-        "digest": text_digest([VERSION, kind, gap, content]),
-        "groups": groups,
-        "offsets": np.cumsum([0, *entry_lengths[:-1]]).tolist(),
-        "lengths": entry_lengths,
-        "sources": [[str(used[i][0].path) for i in entry] for entry in entries],
-        "skipped": skipped,
-    })
+    write_json(
+        folder / "index.json",
+        {
+            "kind": kind,
+            "digest": text_digest([VERSION, kind, gap, content]),
+            "groups": groups,
+            "offsets": np.cumsum([0, *entry_lengths[:-1]]).tolist(),
+            "lengths": entry_lengths,
+            "sources": [[str(used[i][0].path) for i in entry] for entry in entries],
+            "skipped": skipped,
+        },
+    )
     if progress is not None:
         progress(1.0)
 

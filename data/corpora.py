@@ -169,8 +169,10 @@ def _table(path: Path, clips_folder: Path, split: str) -> list[Clip]:
             header = file.readline().rstrip("\r\n").split("\t")
             for column in ("client_id", "path"):
                 if column not in header:
-                    raise InputError(f"{path} has no column {column!r} (it has {', '.join(header) or 'none'}); "
-                                     "give the tables of a Common Voice release")
+                    raise InputError(
+                        f"{path} has no column {column!r} (it has {', '.join(header) or 'none'}); "
+                        "give the tables of a Common Voice release"
+                    )
             speaker_at, path_at = header.index("client_id"), header.index("path")
             for line in file:
                 cells = line.rstrip("\r\n").split("\t")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,10 @@ class DataPlan:
             raise InputError(f"clip_seconds must lie between 0.5 and 60 but is {self.clip_seconds:g}")
         if self.seed < 0:
             raise InputError(f"the seed must not be negative but is {self.seed}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-serialisable values."""
+        return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
     @property
     def demo(self) -> bool:

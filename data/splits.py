@@ -81,8 +81,10 @@ def _whole_groups(clips: list[Clip]) -> list[Clip]:
         votes[clip.group][clip.split] += 1
     # Of equal counts the more held-out split wins: nothing from it may then reach training.
     order = ("", *SPLITS)
-    home = {group: max(sorted(count, key=order.index, reverse=True), key=count.__getitem__)
-            for group, count in votes.items()}
+    home = {
+        group: max(sorted(count, key=order.index, reverse=True), key=count.__getitem__)
+        for group, count in votes.items()
+    }
     return [_moved(clip, home[clip.group]) for clip in clips]
 
 

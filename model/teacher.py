@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,7 @@ class TeacherRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable values."""
-        data = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self.data).items()}
-        return {"data": data, "train": self.train.to_dict()}
+        return {"data": self.data.to_dict(), "train": self.train.to_dict()}
 
 
 def train_teacher(
@@ -177,8 +176,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         sets = prepare(plan, progress=progress_line)
         config = replace(config, epochs=_epochs(arguments, config, sets, device))
         deadline = time.monotonic() + 1.1 * parse_duration(arguments.time) if arguments.time else None
-        print(f"teacher {size}: {paper_gmac(size):.3g} GMAC (paper's axis), {config.epochs} epochs of {len(sets.train)} "
-              f"examples, {config.precision} on {device}", flush=True)  # fmt: skip
+        print(
+            f"teacher {size}: {paper_gmac(size):.3g} GMAC (paper's axis), {config.epochs} epochs of "
+            f"{len(sets.train)} examples, {config.precision} on {device}",
+            flush=True,
+        )
         recipe = TeacherRecipe(plan, config).to_dict()
         net = train_teacher(TeacherRecipe(plan, config), sets, arguments.out, device, start=start, deadline=deadline,
                             tell=lambda line: print(line, flush=True))  # fmt: skip

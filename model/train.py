@@ -223,7 +223,7 @@ class Training:
                 torch.nn.utils.clip_grad_norm_(self.net.parameters(), config.clip_norm)
             self._optimiser.step()
             sums += len(indices) * np.array([_value(loss), _value(hard), _value(soft)])
-        train = sums / len(order)
+        train = (sums / len(order)).tolist()  # plain floats: a checkpoint with numpy's would not load without pickle
         val_hard, val_soft = self._validate(stage, alpha)
         watched = val_soft if stage.watches == "soft" else val_hard
         best = self._plateau.update(watched)

@@ -13,9 +13,9 @@ from model.pace import FORWARD_SHARE, Pace, epoch_seconds
 from model.train import TrainConfig
 from search.space import Choice
 
-PESQ_SHARE = 0.015
+PESQ_SHARE = 0.025
 """Seconds of PESQ for one second of audio on one core."""
-MORE_SHARE = 0.012
+MORE_SHARE = 0.015
 """Seconds of SI-SDR and ESTOI for one second of audio on one core."""
 SOFT_COST = {"l1": 1.1, "gram": 1.4}
 """What a soft loss with targets from the cache makes of a step's time."""

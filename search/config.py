@@ -103,9 +103,7 @@ class SearchConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable values."""
-        values = asdict(self)
-        values["data"] = {k: str(v) if isinstance(v, Path) else v for k, v in values["data"].items()}
-        return values
+        return asdict(self) | {"data": self.data.to_dict()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SearchConfig:

@@ -108,7 +108,7 @@ def add_test_scores(front: Sequence[dict[str, Any]], members: Sequence[Scores], 
 
 
 def ends_apart(members: Sequence[Scores]) -> tuple[float, float, float] | None:
-    """The test PESQ gained from the cheapest member of the front to the dearest: difference and its paired 95 % interval."""
+    """Test PESQ gained from the cheapest member of the front to the dearest, and its paired 95 % interval."""
     if len(members) < 2:
         return None
     from analysis.front import paired_bootstrap

@@ -32,8 +32,8 @@ examples:
   python search/run.py --resume headset
       goes on with a search that was stopped
 
-units of --budget: GMAC and MMAC are the axis of the paper's Table 1 (1.0GMAC there is about 0.63 GMAC/s); GMAC/s, MMAC/s
-and MMAC/frame are true multiply-accumulates.
+units of --budget: GMAC and MMAC are the axis of the paper's Table 1 (1.0GMAC there is about 0.63 GMAC/s); GMAC/s,
+MMAC/s and MMAC/frame are true multiply-accumulates.
 """
 
 RESUMABLE = {"resume", "json", "dry_run", "address"}
@@ -52,8 +52,8 @@ def parser() -> CommandParser:
         allow_abbrev=False,
     )
     p.add_argument("--budget", metavar="1.0GMAC", help="the most a student may cost; see the units below")
-    p.add_argument("--preset", choices=tuple(PRESETS), help="demo (no folders), short (folders and --time-budget), full "
-                   "(folders), paper; the default follows from what you give")  # fmt: skip
+    p.add_argument("--preset", choices=tuple(PRESETS), help="demo (no folders), short (folders and --time-budget), "
+                   "full (folders), paper; the default follows from what you give")  # fmt: skip
     p.add_argument("--seed", type=int, help="of everything random (default: 0)")
     p.add_argument("--dry-run", action="store_true", default=None, help="show what would run, and train nothing")
     p.add_argument("--json", action="store_true", default=None, help="print the front as JSON, all else to stderr")
@@ -182,8 +182,8 @@ def _resumed(flags: argparse.Namespace) -> SearchConfig:
         if (key == "budget" and value == stored) or (key in ("name", "seed", "trials", "sampler") and value == stored):
             continue
         raise InputError(
-            f"--{key.replace('_', '-')} {value} cannot be given with --resume: the configuration of {flags.resume} comes "
-            "from its folder; leave the flag out, or start a new search with --name"
+            f"--{key.replace('_', '-')} {value} cannot be given with --resume: the configuration of {flags.resume} "
+            "comes from its folder; leave the flag out, or start a new search with --name"
         )
     return replace(config, storage=str(storage), address=flags.address or config.address)
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from analysis.plots import Lines, pareto_html, pareto_png, size_figure, snr_figure
+from analysis.plots import pareto_html, pareto_png, size_figure, snr_figure
 from data.files import write_atomic
 from data.units import duration
 from model.ftjnf import Size
 from model.macs import Budget, paper_gmac
+from search.beside import Beside
 from search.config import SearchConfig
 from search.results import Record
 
@@ -27,47 +27,9 @@ PAPER_SAYS = (
     "training without it only from size F (0.85 GMAC) upwards, not below (0 dB, section 6.2)."
 )
 DEMO_SAYS = (
-    "These are demo scores: the speech is synthetic and the trainings last minutes. They show that the search works, not "
-    "what a student can do on your data."
+    "These are demo scores: the speech is synthetic and the trainings last minutes. They show that the search works, "
+    "not what a student can do on your data."
 )
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What stands beside the students, from the same clips: score summaries by "unprocessed", "delay-and-sum", "teacher".
-
-    Args:
-        val, test: summaries by what was scored; `test` is empty until the end of the search.
-        teacher: size of the teacher, or None.
-        warning: what is to be known of the teacher.
-    """
-
-    val: Mapping[str, Mapping[str, Any]]
-    test: Mapping[str, Mapping[str, Any]]
-    teacher: str | None
-    warning: str | None
-
-    def into(self, record: Record) -> None:
-        """Writes the validation scores into a record."""
-        for key, name in (("unprocessed", "unprocessed"), ("delay-and-sum", "delay_and_sum"), ("teacher", "teacher")):
-            record[f"pesq_val_{name}"] = self.val.get(key, {}).get("pesq")
-
-    def lines(self, split: str, budget: Budget | None, demo: bool) -> Lines:
-        """As the figures want it."""
-        scores = self.val if split == "validation" else self.test
-        teacher, noisy = scores.get("teacher", {}), scores.get("unprocessed", {})
-        return Lines(
-            teacher=teacher.get("pesq"),
-            unprocessed=noisy.get("pesq"),
-            budget_gmac=None if budget is None else budget.readings()["GMAC"],
-            data="demo corpus (synthetic)" if demo else "own corpora",
-            split="validation" if split == "validation" else "test",
-            teacher_name="teacher" if self.teacher is None else f"teacher {self.teacher}",
-            teacher_by_snr=teacher.get("pesq_by_snr"),
-            unprocessed_by_snr=noisy.get("pesq_by_snr"),
-            teacher_spread_by_snr=teacher.get("spread_by_snr"),
-            unprocessed_spread_by_snr=noisy.get("spread_by_snr"),
-        )
 
 
 def draw(folder: Path, records: Sequence[Record], beside: Beside, budget: Budget, *, demo: bool) -> list[Path]:
@@ -149,8 +111,8 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, ap
     teacher = beside.test.get("teacher", {}).get("pesq")
     if teacher is not None:
         above = [record for record in front if record["pesq_test"] >= teacher]
-        remarks.append("The teacher is above all of them." if not above else
-                       f"As good as the teacher or better on these clips: {', '.join(str(r['trial']) for r in above)}.")  # fmt: skip
+        said = "As good as the teacher or better on these clips: " + ", ".join(str(r["trial"]) for r in above) + "."
+        remarks.append(said if above else "The teacher is above all of them.")
     unscored = sum(record.get("unscored_test") or 0 for record in front)
     if unscored:
         remarks.append(f"{unscored} test clips could not be scored by PESQ and are left out.")
@@ -202,8 +164,11 @@ def write_report(folder: Path, config: SearchConfig, records: Sequence[Record], 
     rows = [_row(record) for record in records if record["front"]] + _beside_rows(beside)
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     lines += ["", *[f"- {remark}" for remark in _remarks(config, records, beside, apart)], ""]
-    lines += [f"{len(records)} students finished; all stand in students.json. PESQ is the mean over -5, 0, 5, 10 and 15 dB "
-              "of the median over clips. The front was chosen on validation clips; test clips were scored once.", ""]  # fmt: skip
+    lines += [
+        f"{len(records)} students finished; all stand in students.json. PESQ is the mean over -5, 0, 5, 10 and 15 dB of "
+        "the median over clips. The front was chosen on validation clips; test clips were scored once.",
+        "",
+    ]
     path = folder / "report.md"
     write_atomic(path, "\n".join(lines))
     return path

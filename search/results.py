@@ -67,12 +67,21 @@ def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
     }
 
 
-def student_records(students: Path, proposals: Sequence[Proposal]) -> list[Record]:
-    """The records of all finished students, `front` saying which are on the front; the cheapest first."""
+def student_records(students: Path, proposals: Sequence[Proposal], known: Sequence[Record] = ()) -> list[Record]:
+    """The records of all finished students, `front` saying which are on the front; the cheapest first.
+
+    Args:
+        students: folder of the students' folders.
+        proposals: all trials; those that are COMPLETE count.
+        known: records from an earlier call, which are not read again.
+    """
+    by_number = {record["trial"]: record for record in known}
     records = []
     for proposal in proposals:
         if proposal.state == "COMPLETE":
-            record = student_record(students / f"{proposal.number:04d}", proposal.number, proposal.choice)
+            record = by_number.get(proposal.number) or student_record(
+                students / f"{proposal.number:04d}", proposal.number, proposal.choice
+            )
             if record is not None:
                 records.append(record)
     return mark_front(records)

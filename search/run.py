@@ -36,14 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     space = config.space(Array.parse(config.data.array).microphones)
     _check_folder(config, resumed=flags.resume is not None)
 
-    from search.session import Session  # Ray, MLflow and Optuna are loaded only once the flags make sense
-
     cache = Path(config.storage) / "cache" if config.address else cache_root()
-    session = Session(config, space, cache, console, STARTED, resumed=flags.resume is not None)
+    resumed = flags.resume is not None
     if flags.dry_run:
-        session.dry_run()
+        from search.groundwork import Groundwork
+
+        Groundwork(config, space, cache, console, STARTED).dry_run()
         return 0
-    front, code = session.run()
+    from search.session import Session  # Ray and MLflow are loaded only once the flags make sense
+
+    front, code = Session(config, space, cache, console, STARTED, resumed=resumed).run()
     if flags.json:
         print(json.dumps(front, indent=2))
     return code
@@ -58,7 +60,8 @@ def _check_folder(config: SearchConfig, *, resumed: bool) -> None:
             )
     if not resumed and folder.exists():
         raise InputError(
-            f"a search named {config.name} exists at {folder}; go on with it by --resume {config.name}, or choose another --name"
+            f"a search named {config.name} exists at {folder}; go on with it by --resume {config.name}, "
+            "or choose another --name"
         )
     try:
         storage.mkdir(parents=True, exist_ok=True)

@@ -134,12 +134,10 @@ def run_student(
     device = choose_device("auto" if job.gpu else "cpu")
     train_targets, val_targets = teachers(job, config, net, sets)
     start = start_network(job, config, None if net is None else net.cpu(), sets.val)
-    recipe = {"choice": asdict(choice), "number": number}
+    recipe = {"choice": asdict(choice), "number": number, "data": job.data.to_dict()}
     if net is not None:
         net.to(device)  # a slice is cut on the CPU; a teacher that runs beside the training must be back
-    training = Training(
-        config, start, sets.train, sets.val, train_targets, val_targets, folder, device, recipe
-    )
+    training = Training(config, start, sets.train, sets.val, train_targets, val_targets, folder, device, recipe)
     seconds = sum(record.seconds for record in training.history)
     scored: tuple[int, Scores] | None = None
     stopped = ""

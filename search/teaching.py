@@ -92,9 +92,9 @@ def trained_teacher(
         third = config.time_budget / 3
         if seconds is not None and seconds > third:
             raise InputError(
-                f"--teacher-time {duration(seconds)} is more than a third of --time-budget {duration(config.time_budget)}; "
-                f"shorten it to {duration(third)}, raise --time-budget to {duration(3 * seconds)}, or train the teacher "
-                "before with `python -m model.teacher train` and pass --teacher FILE"
+                f"--teacher-time {duration(seconds)} is more than a third of --time-budget "
+                f"{duration(config.time_budget)}; shorten it to {duration(third)}, raise --time-budget to "
+                f"{duration(3 * seconds)}, or train the teacher before with `python -m model.teacher train` and pass --teacher FILE"
             )
         seconds = seconds or third
     train = TrainConfig(
@@ -112,9 +112,9 @@ def trained_teacher(
         fits = int(seconds / epoch)
         if fits < FEWEST_EPOCHS:
             raise InputError(
-                f"a teacher of size {size} learns for {duration(epoch)} an epoch here, and {duration(seconds)} for it are "
-                f"too few for {FEWEST_EPOCHS} epochs; pass --time-budget {_minutes(3 * FEWEST_EPOCHS * epoch)}, a smaller "
-                "--teacher-size, fewer --train-clips, or --teacher FILE"
+                f"a teacher of size {size} learns for {duration(epoch)} an epoch here, and {duration(seconds)} "
+                f"for it are too few for {FEWEST_EPOCHS} epochs; pass --time-budget "
+                f"{_minutes(3 * FEWEST_EPOCHS * epoch)}, a smaller --teacher-size, fewer --train-clips, or --teacher FILE"
             )
         train = replace(train, epochs=min(train.epochs, fits))
     tell(

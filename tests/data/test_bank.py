@@ -63,8 +63,13 @@ def test_unusable_files_are_skipped_counted_and_listed(tmp_path):
     bad = ["corrupt.mp3", "empty.wav", "silent.wav", "nan.wav", "flat.wav", "missing.wav"]
     bank = build_bank([*clips, *(Clip(tmp_path / name, "s") for name in bad)], tmp_path / "banks", "speech")
     assert {Path(file["path"]).name: file["reason"] for file in bank.skipped} == {
-        "corrupt.mp3": "undecodable", "empty.wav": "empty", "silent.wav": "silent",
-        "nan.wav": "NaN or infinite samples", "flat.wav": "clipped flat", "missing.wav": "file missing"}
+        "corrupt.mp3": "undecodable",
+        "empty.wav": "empty",
+        "silent.wav": "silent",
+        "nan.wav": "NaN or infinite samples",
+        "flat.wav": "clipped flat",
+        "missing.wav": "file missing",
+    }
     manifest = bank.manifest()
     assert (manifest["skipped"], manifest["clips"], manifest["groups"]) == (6, 4, 2)
     assert manifest["skipped_files"] == bank.skipped

@@ -47,7 +47,10 @@ def test_common_voice_is_read_with_its_own_splits(tmp_path):
         table(tmp_path / "de" / f"{name}.tsv", [[who, f"{name}.mp3", "Guten Tag.", "2", "de"]])
     clips = read_speech(tmp_path / "de")
     assert {(clip.group, clip.split, clip.path.name) for clip in clips} == {
-        ("a", "train", "train.mp3"), ("b", "val", "dev.mp3"), ("c", "test", "test.mp3")}
+        ("a", "train", "train.mp3"),
+        ("b", "val", "dev.mp3"),
+        ("c", "test", "test.mp3"),
+    }
     assert clips[0].path.parent == tmp_path / "de" / "clips"
     assert read_speech(tmp_path) == clips, "the release folder with one language is that language"
 
@@ -104,7 +107,10 @@ def test_tables_without_rows_or_without_clips_folder_are_refused(tmp_path):
 def test_speaker_of_a_plain_folder_is_its_first_sub_folder(tmp_path):
     touch(tmp_path, "anna/a.wav", "anna/deep/b.FLAC", "bert/c.ogg", "bert/notes.txt", "bert/._c.ogg")
     assert [(clip.group, clip.path.name) for clip in read_speech(tmp_path)] == [
-        ("anna", "a.wav"), ("anna", "b.FLAC"), ("bert", "c.ogg")]
+        ("anna", "a.wav"),
+        ("anna", "b.FLAC"),
+        ("bert", "c.ogg"),
+    ]
 
 
 def test_split_folders_of_a_plain_folder_are_kept(tmp_path):
@@ -302,8 +308,22 @@ def spoilt(path: Path) -> str:
     return reason
 
 
-SPOILT = ["corrupt.mp3", "corrupt.wav", "nothing.wav", "nothing.mp3", "missing.wav", "no_frames.wav", "nan.wav",
-          "inf.wav", "silent.wav", "zeros.wav", "click.wav", "opposite.wav", "clipped.wav", "constant.wav"]
+SPOILT = [
+    "corrupt.mp3",
+    "corrupt.wav",
+    "nothing.wav",
+    "nothing.mp3",
+    "missing.wav",
+    "no_frames.wav",
+    "nan.wav",
+    "inf.wav",
+    "silent.wav",
+    "zeros.wav",
+    "click.wav",
+    "opposite.wav",
+    "clipped.wav",
+    "constant.wav",
+]
 
 
 @pytest.mark.parametrize("name", SPOILT)
