@@ -165,6 +165,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         net, recipe = load_network(arguments.weights, array.microphones)
         sets = prepare(plan, progress=progress_line)
     else:
+        if arguments.out.is_dir():  # said now, not after hours of training
+            raise InputError(f"--out {arguments.out} is a folder; give the name of a file such as teacher.safetensors")
+        seconds = parse_duration(arguments.time) if arguments.time else None
         size = Size.parse(arguments.size, array.microphones)
         config = TrainConfig(
             size, epochs=arguments.epochs, batch=arguments.batch, lr=arguments.lr, lr_schedule=arguments.lr_schedule,
@@ -174,8 +177,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if start is not None and start.size != size:
             raise InputError(f"--start {arguments.start} has size {start.size}, not {size}; pass --size {start.size}")
         sets = prepare(plan, progress=progress_line)
-        config = replace(config, epochs=_epochs(arguments, config, sets, device))
-        deadline = time.monotonic() + 1.1 * parse_duration(arguments.time) if arguments.time else None
+        config = replace(config, epochs=_epochs(arguments.out, seconds, config, sets, device))
+        deadline = None if seconds is None else time.monotonic() + 1.1 * seconds
         print(
             f"teacher {size}: {paper_gmac(size):.3g} GMAC (paper's axis), {config.epochs} epochs of "
             f"{len(sets.train)} examples, {config.precision} on {device}",
@@ -195,16 +198,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         })  # fmt: skip
 
 
-def _epochs(arguments: argparse.Namespace, config: TrainConfig, sets: Sets, device: torch.device) -> int:
+def _epochs(out: Path, seconds: float | None, config: TrainConfig, sets: Sets, device: torch.device) -> int:
     """The number of epochs, fixed at the first start so that a resumed training is the same training."""
-    decided = arguments.out.with_name(arguments.out.name + ".state") / "plan.json"
+    decided = out.with_name(out.name + ".state") / "plan.json"
     if decided.exists():
         return int(read_json(decided)["epochs"])
     epochs = config.epochs
-    if arguments.time:
+    if seconds is not None:
         step = time_step(config.size, sets.val, config.batch, config.precision, device)
         an_epoch = epoch_seconds(step, len(sets.train), len(sets.val), config.batch)
-        epochs = max(1, min(epochs, int(parse_duration(arguments.time) / an_epoch)))
+        epochs = max(1, min(epochs, int(seconds / an_epoch)))
     write_json(decided, {"epochs": epochs})
     return epochs
 

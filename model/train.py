@@ -79,6 +79,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        plan(self.method, self.schedule, self.alpha, self.ramp)  # has its own complaints
         if self.lr_schedule not in LR_SCHEDULES:
             raise InputError(
                 f"learning-rate schedule {self.lr_schedule!r} is unknown; choose {' or '.join(LR_SCHEDULES)}"

@@ -15,7 +15,10 @@ from model.ftjnf import FTJNF, Size
 
 
 def save_network(net: FTJNF, path: Path, recipe: dict[str, Any] | None = None) -> None:
-    """Writes a network's weights with its size, and with whatever tells how it was made, whole or not at all."""
+    """Writes a network's weights with its size, and with whatever tells how it was made, whole or not at all.
+
+    Equal networks with equal recipes become equal bytes.
+    """
     size = {
         "f_hidden": net.size.f_hidden,
         "t_hidden": net.size.t_hidden,
@@ -24,7 +27,18 @@ def save_network(net: FTJNF, path: Path, recipe: dict[str, Any] | None = None) -
     }
     metadata = {"architecture": "FT-JNF", "size": json.dumps(size), "recipe": json.dumps(recipe or {})}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    write_atomic(path, save(tensors, metadata))
+    write_atomic(path, _canonical(save(tensors, metadata)))
+
+
+def _canonical(content: bytes) -> bytes:
+    """The same safetensors file with its header sorted.
+
+    safetensors writes the metadata in an order that changes from call to call; equal networks shall be equal files.
+    """
+    start, header_end = 8, 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[start:header_end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # as the format wants the tensors aligned
+    return len(header).to_bytes(8, "little") + header + content[header_end:]
 
 
 def load_network(path: Path, microphones: int | None = None) -> tuple[FTJNF, dict[str, Any]]:

@@ -99,6 +99,10 @@ class Clock:
             low = epochs
         return low
 
+    def fits(self, choice: Choice, epochs: int, reserve: float) -> bool:
+        """Whether a student that starts now would be done in time."""
+        return self.student_seconds(choice, epochs) < self.left() - reserve
+
     def left(self) -> float:
         """Seconds left of the budget; infinite without one."""
         return float("inf") if self.budget is None else self.started + self.budget - time.time()

@@ -10,10 +10,9 @@ from typing import Any
 
 from data.errors import InputError
 from data.plan import DataPlan
-from model.ftjnf import Size
 from model.macs import Budget
 from model.train import TrainConfig
-from search.space import Space
+from search.space import Space, parse_sizes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -94,9 +93,7 @@ class SearchConfig:
         Raises:
             InputError: nothing fits the budget, or a choice that does not exist.
         """
-        sizes = None
-        if self.sizes is not None:
-            sizes = tuple(Size.parse(text, microphones) for text in self.sizes)
+        sizes = None if self.sizes is None else parse_sizes(",".join(self.sizes), microphones)
         return Space(
             Budget.parse(self.budget), self.methods, self.schedules, self.inits, sizes, microphones=microphones
         )

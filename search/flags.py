@@ -12,13 +12,16 @@ from typing import Any
 from data.errors import InputError
 from data.files import read_json
 from data.flags import CommandParser, add_data_arguments, data_plan
+from data.plan import DataPlan
+from data.scene import ARRAYS
 from data.units import parse_duration
 from model.distill import METHODS, SCHEDULES
 from model.macs import Budget
 from model.precision import PRECISIONS, choose_device, choose_precision
 from model.train import LR_SCHEDULES
-from search.config import SearchConfig
+from search.config import NAME, SearchConfig
 from search.preset import PRESETS
+from search.tracking_store import absolute_uri
 
 EXAMPLES = """
 examples:
@@ -71,7 +74,9 @@ def parser() -> CommandParser:
     train = p.add_argument_group("how students learn")
     train.add_argument("--epochs", type=int, help="epochs a stage at most; two-stage KD has two stages")
     train.add_argument("--lr", type=float, help="Adam's learning rate at the start of a stage")
-    train.add_argument("--lr-schedule", choices=LR_SCHEDULES)
+    train.add_argument(
+        "--lr-schedule", choices=LR_SCHEDULES, help="plateau: halved when it stalls, as in the paper; cosine: to zero"
+    )
     train.add_argument("--batch", type=int, help="examples a step (default: 4, as in the paper)")
     train.add_argument("--alpha", type=float, help="of the schedule constant (default: 0.5)")
     train.add_argument("--gram", metavar="FORM", help="pairs in eq. 7: positions (default), exact, frame or bin")
@@ -145,7 +150,7 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         name=flags.name if flags.name is not None else time.strftime("%Y-%m-%d-%H%M%S"),
         budget=flags.budget,
         preset=name,
-        data=data_plan(flags, preset.data),
+        data=_absolute(data_plan(flags, preset.data)),
         train=config,
         methods=_names(flags.methods, preset.methods),
         schedules=_names(flags.schedules, preset.schedules),
@@ -156,14 +161,14 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         score_every=preset.score_every,
         fit_epochs=preset.fit_epochs and flags.epochs is None,
         time_budget=time_budget,
-        teacher=flags.teacher,
+        teacher=flags.teacher if flags.teacher in (None, "none") else str(Path(flags.teacher).absolute()),
         teacher_size=flags.teacher_size,
         teacher_time=parse_duration(flags.teacher_time) if flags.teacher_time else None,
         cpus_per_trial=flags.cpus_per_trial if flags.cpus_per_trial is not None else 1.0,
         gpus_per_trial=gpus,
         address=flags.address,
         storage=str(Path(flags.storage or "runs").absolute()),
-        tracking_uri=flags.tracking_uri,
+        tracking_uri=None if flags.tracking_uri is None else absolute_uri(flags.tracking_uri),
         seed=seed,
     )
 
@@ -171,7 +176,7 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
 def _resumed(flags: argparse.Namespace) -> SearchConfig:
     storage = Path(flags.storage or "runs").absolute()
     path = storage / flags.resume / "search.json"
-    if not path.is_file():
+    if NAME.fullmatch(flags.resume) is None or not path.is_file():
         raise InputError(
             f"there is no search to resume at {path.parent}; give the name of a folder in {storage}, or --storage"
         )
@@ -185,7 +190,17 @@ def _resumed(flags: argparse.Namespace) -> SearchConfig:
             f"--{key.replace('_', '-')} {value} cannot be given with --resume: the configuration of {flags.resume} "
             "comes from its folder; leave the flag out, or start a new search with --name"
         )
-    return replace(config, storage=str(storage), address=flags.address or config.address)
+    # the folder may have been moved or renamed since
+    return replace(config, name=flags.resume, storage=str(storage), address=flags.address or config.address)
+
+
+def _absolute(data: DataPlan) -> DataPlan:
+    """Paths that hold in Ray's workers, and in whatever folder the search is resumed from."""
+    names = ("speech", "noise", "rirs")
+    folders = {name: folder.absolute() for name in names if (folder := getattr(data, name)) is not None}
+    own_array = data.array not in ARRAYS and Path(data.array).is_file()
+    array = str(Path(data.array).absolute()) if own_array else data.array
+    return replace(data, array=array, **folders)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from model.distill import METHODS, plan
 from search.live import LiveTable
 from search.results import costs
 from search.space import Choice
-from search.tracking import Tracker
+from search.tracking import State, Tracker
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,8 @@ class Follower(tune.Callback):
             self._tracker.log(number, metrics, step)
             if result.get("final"):
                 self._tracker.tag_student(number, {"result": result["state"], "stopped": result.get("stopped") or "no"})
-                self._tracker.end_student(number, "FINISHED" if result["state"] == "COMPLETE" else "KILLED")
+                ends: dict[str, State] = {"COMPLETE": "FINISHED", "FAIL": "FAILED"}
+                self._tracker.end_student(number, ends.get(result["state"], "KILLED"))
         if result.get("final") and self._finished is not None:
             self._finished(number)
 

@@ -16,6 +16,7 @@ from data.examples import ExampleSet
 from data.files import read_json, write_json
 from data.plan import Sets, prepare
 from data.units import duration
+from model.ftjnf import Size
 from model.macs import gmac_per_s, paper_gmac
 from model.pace import measure_pace
 from model.precision import choose_device
@@ -24,7 +25,16 @@ from search.clock import Clock
 from search.config import SearchConfig
 from search.space import Choice, Space
 from search.start import start
-from search.teaching import SearchTeacher, given_teacher, is_wanted, too_small, trained_teacher
+from search.teaching import (
+    SearchTeacher,
+    check_starts,
+    given_teacher,
+    is_wanted,
+    kept_at,
+    teacher_to_train,
+    too_small,
+    trained_teacher,
+)
 
 
 @dataclass(frozen=True)
@@ -54,10 +64,12 @@ class Groundwork:
         """All that can be known to fail without reading audio.
 
         Raises:
-            InputError: a teacher that cannot be used, or trials that ask for more CPUs than there are.
+            InputError: a teacher that cannot be used, or trials that ask for more CPUs or GPUs than there are.
         """
         if is_wanted(self.config):
-            given_teacher(self.config, self.space.microphones)
+            given = given_teacher(self.config, self.space.microphones)
+            size = given.net.size if given is not None else self._to_train()[0]
+            check_starts(self.config, self.space.feasible(), size)
         if self.config.address is None:
             self.slots(os.cpu_count() or 1)
 
@@ -88,15 +100,21 @@ class Groundwork:
         """Students at the same time.
 
         Raises:
-            InputError: a student asks for more CPUs than there are.
+            InputError: a student asks for more CPUs or GPUs than there are.
         """
-        asked = self.config.cpus_per_trial
-        slots = int(cpus / asked)
+        asked = {"CPU": (self.config.cpus_per_trial, cpus)}
         if self.config.gpus_per_trial > 0:
-            slots = min(slots, int(max(1, torch.cuda.device_count()) / self.config.gpus_per_trial))
-        if slots < 1:
-            raise InputError(f"--cpus-per-trial {asked:g} is more than the {cpus} CPUs there are; lower it to {cpus}")
-        return slots
+            here = torch.cuda.device_count()
+            # the GPUs of a cluster are on other machines than this one
+            asked["GPU"] = (self.config.gpus_per_trial, here if self.config.address is None else max(1, here))
+        for what, (share, there) in asked.items():
+            if share > there:
+                raise InputError(f"--{what.lower()}s-per-trial {share:g} is more than the {there} {what}s there are; "
+                                 + (f"lower it to {there}" if there else "leave it out"))  # fmt: skip
+        return min(int(there / share) for share, there in asked.values())
+
+    def _to_train(self) -> tuple[Size, float | None]:
+        return teacher_to_train(self.config, self.space.microphones, self.device)
 
     def teacher(self, sets: Sets) -> SearchTeacher | None:
         """The teacher, trained first if it must be."""
@@ -150,6 +168,42 @@ class Groundwork:
             return self.config.train.epochs, choices
         return clock.epochs(choices, self.reserve(clock, teacher), self.config.train.epochs), choices
 
+    def check_time(self, clock: Clock, sets: Sets) -> None:
+        """Before a teacher is trained: whether there will be time left for a student.
+
+        Raises:
+            InputError: the time budget is too short; says what to pass.
+        """
+        config = self.config
+        if config.time_budget is None or (config.folder / "epochs.json").exists():
+            return
+        size, training = None, 0.0
+        if is_wanted(config):
+            given = given_teacher(config, self.space.microphones)
+            if given is not None:
+                size = given.net.size
+            else:
+                size, seconds = self._to_train()
+                if not kept_at(config, size, seconds, sets, self.cache).exists():
+                    training = seconds or 0.0
+        _, choices = self.epochs(clock, None)
+        self._check_left(clock, choices, clock.reserve(self.space.feasible()[-1], size), training)
+
+    def _check_left(self, clock: Clock, choices: list[Choice], reserve: float, teacher: float = 0.0) -> None:
+        """`teacher`: seconds for a teacher that is still to be trained."""
+        if self.config.time_budget is None:
+            return
+        left = clock.left() - reserve - teacher
+        if left < clock.student_seconds(choices[0], 1):
+            students = sum(clock.student_seconds(choice, 1) for choice in choices) / clock.slots
+            needed = time.time() - self.started + students + reserve
+            # without --teacher-time the teacher's third grows with the whole
+            needed = needed + teacher if self.config.teacher_time is not None or not teacher else 1.5 * needed
+            raise InputError(
+                f"--time-budget {duration(self.config.time_budget)} leaves {duration(max(0.0, left))} for students, "
+                f"too little for one epoch of one; pass at least --time-budget {int(needed / 60) + 1}min"
+            )
+
     def decide_epochs(self, clock: Clock, teacher: SearchTeacher | None) -> int:
         """Epochs a stage, fixed in the search's first session: a resumed student must be the same student.
 
@@ -160,16 +214,7 @@ class Groundwork:
         if decided.exists():
             return int(read_json(decided)["epochs"])
         epochs, choices = self.epochs(clock, teacher)
-        if self.config.time_budget is not None:
-            reserve = self.reserve(clock, teacher)
-            left = clock.left() - reserve
-            if left < clock.student_seconds(choices[0], 1):
-                training = sum(clock.student_seconds(choice, 1) for choice in choices) / clock.slots
-                needed = int((time.time() - self.started + training + reserve) / 60) + 1
-                raise InputError(
-                    f"--time-budget {duration(self.config.time_budget)} leaves {duration(max(0.0, left))} for "
-                    f"students, too little for one epoch of one; pass at least --time-budget {needed}min"
-                )
+        self._check_left(clock, choices, self.reserve(clock, teacher))
         write_json(decided, {"epochs": epochs, "fitted_to_time": self.config.fit_epochs})
         return epochs
 

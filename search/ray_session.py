@@ -25,6 +25,8 @@ def start_ray(address: str | None) -> int:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # ours notices which signal it was
     os.environ["TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S"] = "0"
+    # Ray's workers are nice to everything else by default (15), so beside any other busy program they would stand still
+    os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
@@ -32,7 +34,8 @@ def start_ray(address: str | None) -> int:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
-        ray.init(num_cpus=os.cpu_count() or 1, include_dashboard=False, **common)
+        # "local": else a cluster named in RAY_ADDRESS would be joined
+        ray.init(address="local", num_cpus=os.cpu_count() or 1, include_dashboard=False, **common)
     else:
         _check_address(address)
         root = Path(__file__).parent.parent

@@ -165,8 +165,8 @@ def write_report(folder: Path, config: SearchConfig, records: Sequence[Record], 
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     lines += ["", *[f"- {remark}" for remark in _remarks(config, records, beside, apart)], ""]
     lines += [
-        f"{len(records)} students finished; all stand in students.json. PESQ is the mean over -5, 0, 5, 10 and 15 dB of "
-        "the median over clips. The front was chosen on validation clips; test clips were scored once.",
+        f"{len(records)} students finished; all stand in students.json. PESQ is the mean over -5, 0, 5, 10 and 15 dB "
+        "of the median over clips. The front was chosen on validation clips; test clips were scored once.",
         "",
     ]
     path = folder / "report.md"

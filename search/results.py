@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.front import bootstrap_interval, hypervolume_share, pareto_mask
-from data.files import read_json, write_atomic, write_json
+from data.files import plain, read_json, write_atomic, write_json
 from model.ftjnf import Size
 from model.macs import gmac_per_s, mmac_per_frame, paper_gmac, parameters
 from search.sampler import Proposal
@@ -43,6 +43,8 @@ def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
     if not ((folder / "scores.json").exists() and (folder / "best.safetensors").exists()):
         return None
     val = read_json(folder / "scores.json")
+    if val["val"]["pesq"] is None:  # PESQ could not score a single clip at some SNR
+        return None
     result = read_json(folder / "result.json")
     low, high = bootstrap_interval(_array(val["val_table"]), n=500)
     return {
@@ -121,8 +123,8 @@ def hypervolume(records: Sequence[Record], smallest: Size, budget_gmac: float, l
 def write_front(folder: Path, records: Sequence[Record]) -> None:
     """Writes `front.json` and `front.csv`: the members of the front."""
     front = [record for record in records if record["front"]]
-    write_json(folder / "front.json", [_plain(record) for record in front])
-    write_json(folder / "students.json", [_plain(record) for record in records])
+    write_json(folder / "front.json", plain(front))
+    write_json(folder / "students.json", plain(records))
     table = io.StringIO()
     if front:
         names = [name for name, value in front[0].items() if not isinstance(value, (dict, list))]
@@ -130,15 +132,6 @@ def write_front(folder: Path, records: Sequence[Record]) -> None:
         writer.writeheader()
         writer.writerows(front)
     write_atomic(folder / "front.csv", table.getvalue())
-
-
-def _plain(value: Any) -> Any:
-    """NaN has no place in JSON."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _array(table: list[list[float | None]]) -> NDArray[np.float64]:

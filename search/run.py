@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+STARTED = time.time()  # before the imports below, which take seconds: the time budget counts from the command's start
+
 # run as a script, this folder comes first on the path: its modules must not stand for top-level ones
 if __name__ == "__main__":
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
@@ -16,23 +18,19 @@ if __name__ == "__main__":
 from rich.console import Console
 
 from data.errors import InputError, run_command
-from data.files import cache_root
+from data.files import cache_root, plain
 from data.scene import Array
 from model.macs import Budget
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
 
-STARTED = time.time()
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns 0, or 128 + n if signal n stopped it; bad input raises InputError."""
     flags = read_flags(sys.argv[1:] if argv is None else argv)
-    console = Console(stderr=bool(flags.json), highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console = Console(stderr=bool(flags.json), highlight=False, soft_wrap=True, width=160)  # a log has no edge
+    console = _console(stderr=bool(flags.json))
     config = search_config(flags)
-    console.print(f"Budget: {Budget.parse(config.budget).describe()}")
+    console.print(Budget.parse(config.budget).describe().replace("budget", "Budget:", 1))
     space = config.space(Array.parse(config.data.array).microphones)
     _check_folder(config, resumed=flags.resume is not None)
 
@@ -47,8 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     front, code = Session(config, space, cache, console, STARTED, resumed=resumed).run()
     if flags.json:
-        print(json.dumps(front, indent=2))
+        print(json.dumps(plain(front), indent=2))
     return code
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True)  # brackets occur in paths
+    if console.is_terminal:
+        return console
+    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True, width=160)  # a log has no edge
 
 
 def _check_folder(config: SearchConfig, *, resumed: bool) -> None:
@@ -63,12 +68,8 @@ def _check_folder(config: SearchConfig, *, resumed: bool) -> None:
             f"a search named {config.name} exists at {folder}; go on with it by --resume {config.name}, "
             "or choose another --name"
         )
-    try:
-        storage.mkdir(parents=True, exist_ok=True)
-        writable = os.access(storage, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
+    there = next(path for path in (storage, *storage.parents) if path.exists())  # the rest is made once it is needed
+    if not (there.is_dir() and os.access(there, os.W_OK)):
         raise InputError(f"{storage} cannot be written; choose another --storage")
 
 

@@ -40,6 +40,11 @@ from search.trial import trial
 DRAWING = 20
 """Figures are drawn anew when at least so many times the time that it takes has passed: it takes from the trainings."""
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+RECORDS = ("front.json", "front.csv", "students.json", "search.json", "data.json", "report.md")
+"""Files of the run folder that are copied to the search's MLflow run at the end."""
+
 
 class Session:
     """One session of a search.
@@ -77,7 +82,8 @@ class Session:
             InputError: something cannot be used; then nothing was trained, or no student could finish.
             Interrupted: a signal came while nothing was being trained by Tune.
         """
-        handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        self._listen()
         try:
             return self._run()
         finally:
@@ -92,6 +98,8 @@ class Session:
     def _run(self) -> tuple[list[results.Record], int]:
         self.ground.check()
         cpus = start_ray(self.config.address) if self.config.address else None
+        self._listen()
+        slots = self.ground.slots(cpus or os.cpu_count() or 1)
         sets = self.ground.sets()
         made = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -100,16 +108,18 @@ class Session:
         )
         state: State = "FAILED"
         try:
-            if self.config.tracking_uri is not None:  # wrong or unreachable: better known before than after
-                self._open_tracker(tracker, sets)
             if not self.resumed:
                 write_json(self.folder / "search.json", self.config.to_dict())
             write_json(self.folder / "data.json", sets.manifest)
+            if self.config.tracking_uri is not None:  # wrong or unreachable: better known before than after
+                self._open_tracker(tracker, sets)
+            clock = self.ground.clock(sets, slots)
+            self.ground.check_time(clock, sets)
             teacher = self.ground.teacher(sets)
-            clock = self.ground.clock(sets, self.ground.slots(cpus or os.cpu_count() or 1))
             epochs = self.ground.decide_epochs(clock, teacher)
             if cpus is None:
                 start_ray(None)
+                self._listen()
             if self.config.tracking_uri is None:
                 # the default store is a new file on first use, and making it takes seconds: beside what follows
                 threading.Thread(target=self._open_quietly, args=(tracker, sets), daemon=True).start()
@@ -119,6 +129,9 @@ class Session:
             tracker.flush(20)
             self._put_run_ids(tracker)
             results.write_front(self.folder, self.records)
+            for name in RECORDS:
+                if (self.folder / name).exists():
+                    tracker.artifact(self.folder / name)
             return [record for record in self.records if record["front"]], code
         except (KeyboardInterrupt, Interrupted):
             state = "KILLED"
@@ -129,6 +142,11 @@ class Session:
             raise
         finally:
             tracker.close(state)
+
+    def _listen(self) -> None:
+        """Takes the signals; also again after Ray has started, which puts its own handler for SIGTERM in place."""
+        for number in SIGNALS:
+            signal.signal(number, self._stop)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         """While trials run, the first signal ends Tune in order, through its own door; any other one ends at once."""
@@ -182,7 +200,7 @@ class Session:
         table = LiveTable(self.console, epochs, config.trials, deadline)
         searcher = TuneSearcher(
             proposals,
-            may_start=lambda choice: clock.left() - reserve > clock.student_seconds(choice, epochs),
+            may_start=lambda choice: clock.fits(choice, epochs, reserve),
             limit=config.trials,
             queue=[(one.number, one.choice) for one in proposals.unfinished()],
         )
@@ -217,11 +235,16 @@ class Session:
                 callbacks=[follower], failure_config=tune.FailureConfig(max_failures=2),
             ),
         )  # fmt: skip
+        # until Tune has put its own handler in place: to end now is as good, as no trial runs yet
+        signal.signal(signal.SIGUSR1, self._too_early)
         self._tuning = True
         try:
             tuner.fit()
         finally:
             self._tuning = False
+
+    def _too_early(self, number: int, frame: FrameType | None) -> None:
+        raise Interrupted(self.signal or number)
 
     def _finished(self, number: int, proposals: Proposals, tracker: Tracker) -> None:
         """A student more: the front, the hypervolume and, now and then, the figures anew."""
@@ -290,8 +313,6 @@ class Session:
         self._show(tracker)
         report = write_report(self.folder, self.config, self.records, self.beside, apart)
         tracker.describe(report.read_text(encoding="utf-8"))
-        for name in ("front.json", "front.csv", "students.json", "search.json", "data.json", "report.md"):
-            tracker.artifact(self.folder / name)
         for record in front:
             tracker.log(record["trial"], {"pesq_test": record["pesq_test"]}, record["epochs"] + 1)
             tracker.tag_student(record["trial"], {"front": "yes"})

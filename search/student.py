@@ -14,7 +14,7 @@ import torch
 
 from data.errors import InputError
 from data.examples import ExampleSet
-from data.files import read_json, write_json
+from data.files import plain, read_json, write_json
 from data.plan import DataPlan, Sets, open_sets
 from model.distill import METHODS
 from model.ftjnf import FTJNF
@@ -119,7 +119,11 @@ def run_student(
         report: called with a flat dict of metrics after every epoch and once at the end.
 
     Returns:
-        The last report: `state` is COMPLETE, or PRUNED where the time ended before the output was trained.
+        The last report: `state` is COMPLETE, PRUNED where the time ended before the last stage began, or FAIL where
+        PESQ could not score its output.
+
+    Raises:
+        ArithmeticError: the training diverged.
     """
     folder = job.folder(number)
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +142,13 @@ def run_student(
     if net is not None:
         net.to(device)  # a slice is cut on the CPU; a teacher that runs beside the training must be back
     training = Training(config, start, sets.train, sets.val, train_targets, val_targets, folder, device, recipe)
-    seconds = sum(record.seconds for record in training.history)
+    seconds = 0.0
+    told = _told(folder / "history.jsonl")
+    for record in training.history:
+        _check_loss(number, record)
+        seconds += record.seconds
+        if record.epoch not in told:  # the earlier run ended between the epoch's checkpoint and its report
+            _tell(folder, epoch_metrics(record, seconds), report)
     scored: tuple[int, Scores] | None = None
     stopped = ""
     with PesqPool(0) as pool:
@@ -148,32 +158,37 @@ def run_student(
 
         for record in () if training.finished else training:
             seconds += record.seconds
-            if not math.isfinite(record.loss_train):
-                raise ArithmeticError(f"the loss of student {number} is {record.loss_train} in epoch {record.epoch}")
+            _check_loss(number, record)
             line = epoch_metrics(record, seconds)
             if record.output_trained and record.epoch_in_stage % job.score_every == 0 and not record.done:
                 scores = judge(_snapshot(training))
                 if record.best:
                     scored = (record.epoch, scores)
                 line |= score_metrics(scores)
-            _append(folder / "history.jsonl", line)
-            report(line)
+            _tell(folder, line, report)
             if job.deadline is not None and time.time() > job.deadline and not record.done:
                 stopped = "time"
                 break
         last = training.history[-1]
-        trained = last.output_trained and training.stage >= len(config.stages) - 1
+        in_last_stage = last.stage == config.stages[-1].name  # only its best epoch is kept as best.safetensors
         best_epoch = max((r.epoch for r in training.history if r.best and r.stage == last.stage), default=0)
-        if trained and best_epoch > 0:
+        if in_last_stage and best_epoch > 0:
             scores = scored[1] if scored is not None and scored[0] == best_epoch else judge(training.best_network())
-            result = score_metrics(scores) | {"state": "COMPLETE", "unscored": scores.unscored}
-            write_json(folder / "scores.json", {"val": scores.summary(), "val_table": _table(scores)})
+            state = "COMPLETE" if math.isfinite(scores.mean) else "FAIL"
+            result = score_metrics(scores) | {"state": state, "unscored": scores.unscored}
+            write_json(folder / "scores.json", plain({"val": scores.summary(), "val_table": scores.pesq.tolist()}))
         else:
             result = {"state": "PRUNED"}
     result |= {"epoch": last.epoch, "best_epoch": best_epoch, "seconds": seconds, "final": True, "stopped": stopped}
-    write_json(folder / "result.json", result)
+    write_json(folder / "result.json", plain(result))
     report(result)
     return result
+
+
+def _check_loss(number: int, record: EpochRecord) -> None:
+    """Also of epochs from a checkpoint: a training that diverged stays so, however often it is started again."""
+    if not math.isfinite(record.loss_train):
+        raise ArithmeticError(f"the loss of student {number} is {record.loss_train} in epoch {record.epoch}")
 
 
 def epoch_metrics(record: EpochRecord, seconds: float) -> dict[str, Any]:
@@ -205,10 +220,13 @@ def _snapshot(training: Training) -> FTJNF:
     return net
 
 
-def _table(scores: Scores) -> list[list[float | None]]:
-    return [[float(v) if math.isfinite(v) else None for v in row] for row in scores.pesq]
+def _tell(folder: Path, line: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
+    with open(folder / "history.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps(plain(line)) + "\n")
+    report(line)
 
 
-def _append(path: Path, line: dict[str, Any]) -> None:
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+def _told(path: Path) -> set[int]:
+    """The epochs of which `history.jsonl` has a line."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {json.loads(line)["epoch"] for line in lines if line.endswith("}")}

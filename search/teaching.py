@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -78,6 +79,54 @@ def given_teacher(config: SearchConfig, microphones: int) -> SearchTeacher | Non
     return SearchTeacher(net, path.absolute())
 
 
+def teacher_to_train(config: SearchConfig, microphones: int, device: torch.device) -> tuple[Size, float | None]:
+    """Size of a teacher trained first, and seconds for its training (None: no limit).
+
+    Raises:
+        InputError: no such size, or more than a third of the time budget.
+    """
+    size = Size.parse(config.teacher_size or ("A" if device.type == "cuda" else "C"), microphones)
+    if config.time_budget is None:
+        return size, config.teacher_time
+    third = config.time_budget / 3
+    if config.teacher_time is not None and config.teacher_time > third:
+        raise InputError(
+            f"--teacher-time {duration(config.teacher_time)} is more than a third of --time-budget "
+            f"{duration(config.time_budget)}; shorten it to {duration(third)}, raise --time-budget to "
+            f"{duration(3 * config.teacher_time)}, or train the teacher before with `python -m model.teacher train` "
+            "and pass --teacher FILE"
+        )
+    return size, config.teacher_time or third
+
+
+def check_starts(config: SearchConfig, sizes: Sequence[Size], teacher: Size) -> None:
+    """Whether students can be cut out of a teacher.
+
+    Raises:
+        InputError: a size whose F-LSTM runs in other directions than the teacher's.
+    """
+    other = next((size for size in sizes if size.bi_freq != teacher.bi_freq), None)
+    if "slice" in config.inits and other is not None:
+        raise InputError(
+            f"a student {other} cannot be a slice of a teacher {teacher}, as only one of them runs over frequency in "
+            "both directions; pass --init random, other --sizes, or a teacher of that kind"
+        )
+
+
+def _teacher_training(config: SearchConfig, size: Size) -> TrainConfig:
+    return TrainConfig(
+        size, epochs=100, batch=config.train.batch, lr=config.train.lr, lr_schedule=config.train.lr_schedule,
+        clip_norm=config.train.clip_norm, precision=config.train.precision, seed=config.seed,
+    )  # fmt: skip
+
+
+def kept_at(config: SearchConfig, size: Size, seconds: float | None, sets: Sets, cache: Path) -> Path:
+    """Where a teacher lies once it is trained: the same for all searches with the same examples and settings."""
+    recipe = TeacherRecipe(config.data, _teacher_training(config, size)).to_dict()
+    key = {"recipe": recipe, "sets": sets.manifest["sets"], "seconds": seconds}
+    return cache / "teachers" / f"{size.f_hidden}-{size.t_hidden}-{text_digest(key)}.safetensors"
+
+
 def trained_teacher(
     config: SearchConfig, microphones: int, sets: Sets, cache: Path, device: torch.device, tell: Callable[[str], None]
 ) -> SearchTeacher:
@@ -86,23 +135,8 @@ def trained_teacher(
     Raises:
         InputError: the time is too short for a teacher; says what to pass.
     """
-    size = Size.parse(config.teacher_size or ("A" if device.type == "cuda" else "C"), microphones)
-    seconds = config.teacher_time
-    if config.time_budget is not None:
-        third = config.time_budget / 3
-        if seconds is not None and seconds > third:
-            raise InputError(
-                f"--teacher-time {duration(seconds)} is more than a third of --time-budget "
-                f"{duration(config.time_budget)}; shorten it to {duration(third)}, raise --time-budget to "
-                f"{duration(3 * seconds)}, or train the teacher before with `python -m model.teacher train` and pass --teacher FILE"
-            )
-        seconds = seconds or third
-    train = TrainConfig(
-        size, epochs=100, batch=config.train.batch, lr=config.train.lr, lr_schedule=config.train.lr_schedule,
-        clip_norm=config.train.clip_norm, precision=config.train.precision, seed=config.seed,
-    )  # fmt: skip
-    key = {"recipe": TeacherRecipe(config.data, train).to_dict(), "sets": sets.manifest["sets"], "seconds": seconds}
-    path = cache / "teachers" / f"{size.f_hidden}-{size.t_hidden}-{text_digest(key)}.safetensors"
+    size, seconds = teacher_to_train(config, microphones, device)
+    train, path = _teacher_training(config, size), kept_at(config, size, seconds, sets, cache)
     if path.exists():
         tell(f"teacher {size}: taken from an earlier search ({path})")
         return SearchTeacher(load_network(path, microphones)[0], path)
@@ -114,7 +148,8 @@ def trained_teacher(
             raise InputError(
                 f"a teacher of size {size} learns for {duration(epoch)} an epoch here, and {duration(seconds)} "
                 f"for it are too few for {FEWEST_EPOCHS} epochs; pass --time-budget "
-                f"{_minutes(3 * FEWEST_EPOCHS * epoch)}, a smaller --teacher-size, fewer --train-clips, or --teacher FILE"
+                f"{_minutes(3 * FEWEST_EPOCHS * epoch)}, a smaller --teacher-size, fewer --train-clips, or "
+                "--teacher FILE"
             )
         train = replace(train, epochs=min(train.epochs, fits))
     tell(
@@ -127,7 +162,9 @@ def trained_teacher(
     else:
         decided.parent.mkdir(parents=True, exist_ok=True)
         decided.write_text(str(train.epochs))
-    net = train_teacher(TeacherRecipe(config.data, train), sets, path, device, tell=tell)
+    # what was measured before may not hold to the end
+    deadline = None if seconds is None else time.monotonic() + 1.1 * seconds
+    net = train_teacher(TeacherRecipe(config.data, train), sets, path, device, deadline=deadline, tell=tell)
     return SearchTeacher(net, path)
 
 

@@ -166,6 +166,19 @@ def test_snr_at_the_front_microphone_holds_where_speech_is_active(snr):
     assert 10 * math.log10(ratio) == pytest.approx(snr, abs=0.1)
 
 
+def test_snr_is_that_of_the_front_microphone_and_not_of_the_reference():
+    """A click reaches the front microphone while speech is active, the reference 2.3 samples later, in the pause."""
+    noise = 1e-3 * soft(32 * 512, 1)
+    noise[8 * 512 + 1] = 1.0
+    one = scene(SKEW, noise_from=0.0, speech=words(), noise=noise, snr_db=5.0)
+    mixture, _ = heard(one)
+    speech, _ = heard(replace(one, snr_db=SILENT_NOISE))
+    active = np.r_[0 : 8 * 512, 16 * 512 : 32 * 512]
+    ratios = [10 * math.log10(power(s[active]) / power((m - s)[active])) for m, s in zip(mixture, speech, strict=True)]
+    assert ratios[FRONT] == pytest.approx(5.0, abs=0.1)
+    assert ratios[0] > 10
+
+
 def test_noise_level_of_the_recording_does_not_matter():
     loud, quiet = (heard(scene(noise=gain * white(seed=1), snr_db=0.0))[0] for gain in (1.0, 1e-3))
     np.testing.assert_allclose(loud, quiet, atol=1e-4)

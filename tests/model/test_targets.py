@@ -92,6 +92,13 @@ def test_positions_take_turns_over_the_epochs(network, tiny_sets, tmp_path):
     assert all(len(set(positions.flatten().tolist())) == 50 for positions in drawn), "no position twice"
 
 
+def test_examples_have_positions_of_their_own(network, tiny_sets, tmp_path):
+    targets = cached(network(), tiny_sets.train, tmp_path)
+    noisy = stft(tiny_sets.train.batch(range(6))[0])
+    _, positions = targets.batch(range(6), 0, noisy)
+    assert len({tuple(row.tolist()) for row in positions}) == 6
+
+
 def test_positions_beside_are_drawn_anew_each_epoch_and_are_the_same_when_it_is_repeated(network, tiny_sets):
     beside = TeacherBeside(network(), ("t_lstm",), GRAM, 0, "fp32")
     noisy = stft(tiny_sets.train.batch([2, 4])[0])

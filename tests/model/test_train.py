@@ -142,6 +142,19 @@ def test_killed_and_resumed_with_fresh_scenes_it_meets_the_same_scenes(training,
     assert same(weights(resumed.net), weights(whole.net))
 
 
+def test_counts_towards_halving_and_stopping_go_on_after_a_kill(training, validation):
+    validation([(1.0, math.nan)] * 20)
+    config, rates, best = replace(CONFIG, epochs=100), [], []
+    while not (one := training(config)).finished:  # killed after every second epoch
+        for record in one:
+            rates.append(record.lr / config.lr)
+            best.append(record.best)
+            if record.epoch % 2 == 0:
+                break
+    assert rates == [1, 1, 1, 1, 0.5, 0.5, 0.5]
+    assert best == [True] + 6 * [False]
+
+
 def test_finished_training_has_nothing_left_to_do(training):
     done = training()
     records = list(done)
@@ -296,6 +309,22 @@ def test_scales_of_the_soft_terms_are_those_of_the_first_step(training):
     assert all(record.scales == records[0].scales for record in records)
     assert records[0].loss_train_soft == pytest.approx(3, rel=0.3), "each of the three terms starts at 1"
     assert next(iter(training(replace(CONFIG, method="multi", soft_scale="none"), "b"))).scales == {}
+
+
+def test_targets_are_asked_for_by_epoch_in_training_and_always_the_same_in_validation(training, monkeypatch):
+    one = training(replace(TWO_STAGE, epochs=2))
+    asked: dict[str, list[int]] = {"teacher": [], "teacher_val": []}
+    for name, epochs in asked.items():
+        source = getattr(one, name)
+        batch = source.batch
+
+        def spied(indices, epoch, noisy, batch=batch, epochs=epochs):
+            epochs.append(epoch)
+            return batch(indices, epoch, noisy)
+
+        monkeypatch.setattr(source, "batch", spied)
+    list(one)
+    assert asked == {"teacher": [0, 0, 1, 1], "teacher_val": [0, 0]}, "stage 2 asks for none"
 
 
 # Learning rate, early stopping, best epoch

@@ -35,6 +35,12 @@ def test_network_and_recipe_come_back(network, tmp_path, bi_freq):
     assert net.training, "saving changes nothing"
 
 
+def test_equal_networks_become_equal_files(network, tmp_path):
+    for take in range(20):
+        save_network(network(), tmp_path / f"{take}.safetensors", {"seed": 1, "corpus": "größer"})
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_missing_file_and_folder_are_refused(tmp_path):
     for path in (tmp_path / "gone.safetensors", tmp_path):
         with pytest.raises(InputError, match=rf"no weights at {path}"):

@@ -1,0 +1,194 @@
+"""The teacher's command, on a corpus in the real layouts and with a network of a few units."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import model.teacher
+from data.errors import InputError
+from data.files import file_digest
+from model.ftjnf import FTJNF, Size
+from model.pesq_pool import PesqPool
+from model.teacher import main
+from model.train import Training
+from model.weights import load_network, save_network
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def data_flags(small_corpus, cache, monkeypatch) -> list[str]:
+    """Flags of a tiny run; PESQ is computed here and not in processes that take seconds to start."""
+    monkeypatch.setenv("FTJNF_CACHE", str(cache))
+    monkeypatch.setattr(model.teacher, "PesqPool", lambda workers: PesqPool(0))
+    text = (
+        f"--speech {small_corpus.speech} --noise {small_corpus.noise} --rirs {small_corpus.rirs} --train-clips 4 "
+        "--val-clips 2 --score-clips 1 --test-clips 1 --clip-seconds 0.5 --device cpu"
+    )
+    return text.split()
+
+
+@pytest.fixture
+def train(data_flags, tmp_path, monkeypatch):
+    """Runs `train` with some flags; writes teacher.safetensors and, beside it, teacher.json."""
+
+    def run(*flags: str, scored: bool = False) -> Path:
+        if not scored:
+            monkeypatch.setattr(model.teacher, "score_teacher", lambda *a: {})
+            monkeypatch.setattr(model.teacher, "print_scores", lambda scores: None)
+        out = tmp_path / "teacher.safetensors"
+        main(["train", "--out", str(out), "--json", str(tmp_path / "teacher.json"), "--size", "4/3", "--epochs", "2",
+              "--batch", "2", "--precision", "fp32", *data_flags, *flags])  # fmt: skip
+        return out
+
+    return run
+
+
+def test_training_writes_weights_recipe_and_scores(train, capsys):
+    out = train(scored=True)
+    net, recipe = load_network(out, microphones=5)
+    assert net.size == Size(4, 3)
+    assert recipe["train"]["epochs"] == recipe["epochs_run"] == 2
+    assert recipe["train"]["seed"] == recipe["data"]["seed"] == 0
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert card["weights_sha256"] == file_digest(out)
+    assert card["corpus"]["corpus"] == "own"
+    assert set(card["test"]) == {"unprocessed", "delay-and-sum", "teacher"}
+    for scores in card["test"].values():
+        assert set(scores["pesq_by_snr"]) == {"-5", "0", "5", "10", "15"}
+        assert 1 <= scores["pesq"] <= 4.65
+        assert scores["unscored"] == 0
+    printed = capsys.readouterr().out
+    assert "epoch 1/2" in printed
+    assert "epoch 2/2" in printed
+    assert f"weights: {out}" in printed
+
+
+def test_started_again_it_is_done_at_once(train, capsys, monkeypatch):
+    out = train()
+    before = out.read_bytes()
+    capsys.readouterr()
+    monkeypatch.setattr(Training, "_epoch", lambda self: pytest.fail("trained again"))
+    train()
+    assert out.read_bytes() == before
+    assert "going on after epoch 2" in capsys.readouterr().out
+
+
+def test_stopped_and_started_again_it_ends_as_if_it_had_not_been(train, monkeypatch, capsys):
+    whole = train()
+    expected = load_network(whole)[0].state_dict()
+    for path in (whole, *whole.with_name(whole.name + ".state").iterdir()):
+        path.unlink()
+
+    real, epochs = Training._epoch, []
+
+    def stops(self):
+        epochs.append(1)
+        if len(epochs) > 1:
+            raise KeyboardInterrupt
+        return real(self)
+
+    monkeypatch.setattr(Training, "_epoch", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    assert not whole.exists()
+    monkeypatch.setattr(Training, "_epoch", real)
+    capsys.readouterr()
+    train()
+    assert "going on after epoch 1" in capsys.readouterr().out
+    for name, value in load_network(whole)[0].state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_state_of_other_data_or_settings_is_not_gone_on_from(train):
+    train()
+    for flags in (["--train-clips", "5"], ["--lr", "1e-3"], ["--size", "5/3"]):
+        with pytest.raises(InputError, match="checkpoint of other settings or other data"):
+            train(*flags)
+
+
+def test_number_of_epochs_is_that_of_the_first_start(train, capsys):
+    train("--epochs", "1")
+    train("--epochs", "2")
+    assert "1 epochs" in capsys.readouterr().out
+
+
+def test_time_decides_the_epochs_but_no_more_than_asked_for(train, capsys, monkeypatch):
+    monkeypatch.setattr(model.teacher, "time_step", lambda *a: 10.0)
+    train("--time", "1min", "--epochs", "50")  # two steps of 10 s and a validation an epoch
+    assert ", 2 epochs of 4 examples" in capsys.readouterr().out
+
+
+def test_time_that_is_up_ends_the_training_with_what_there_is(train, capsys, monkeypatch):
+    monkeypatch.setattr(model.teacher, "time_step", lambda *a: 1e-9)
+    out = train("--time", "0.001s", "--epochs", "50")
+    assert "time is up" in capsys.readouterr().out
+    assert load_network(out)[1]["epochs_run"] == 1
+
+
+def test_training_begins_from_given_weights(train, tmp_path):
+    torch.manual_seed(5)
+    start = FTJNF(Size(4, 3))
+    save_network(start, tmp_path / "start.safetensors")
+    out = train("--start", str(tmp_path / "start.safetensors"), "--lr", "1e-9", "--epochs", "1")
+    for name, value in load_network(out)[0].state_dict().items():
+        torch.testing.assert_close(value, start.state_dict()[name], atol=1e-6, rtol=0)
+    with pytest.raises(InputError, match="has size 4/3, not 5/3; pass --size 4/3"):
+        train("--start", str(tmp_path / "start.safetensors"), "--size", "5/3")
+
+
+def test_scores_of_a_teacher_are_printed_and_written(data_flags, tmp_path, capsys):
+    torch.manual_seed(0)
+    save_network(FTJNF(Size(4, 3)), tmp_path / "a.safetensors", {"seed": 0})
+    main(["score", str(tmp_path / "a.safetensors"), "--json", str(tmp_path / "a.json"), *data_flags])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["PESQ", "unprocessed", "delay-and-sum", "teacher"]
+    card = json.loads((tmp_path / "a.json").read_text())
+    assert card["recipe"] == {"seed": 0}
+    assert f"{card['test']['teacher']['pesq']:.2f}" in lines[3]
+
+
+def test_teacher_for_another_array_is_refused_before_anything_is_made(data_flags, tmp_path, monkeypatch):
+    monkeypatch.setattr(model.teacher, "prepare", lambda *a, **k: pytest.fail("made data"))
+    save_network(FTJNF(Size(4, 3, microphones=3)), tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="network for 3 microphones but the array has 5"):
+        main(["score", str(tmp_path / "a.safetensors"), *data_flags])
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--size", "big"], "size 'big' is not understood"),
+        (["--time", "soon"], "duration 'soon' is not understood"),
+        (["--epochs", "0"], "epochs must be at least 1"),
+        (["--lr", "nan"], "learning rate must be a positive number"),
+        (["--clip-norm", "0"], "norm of the gradient must be positive"),
+        (["--seed", "-1"], "seed must not be negative"),
+        (["--precision", "fp8"], "precision 'fp8' is not known"),
+        (["--device", "toaster"], "device 'toaster' cannot be used"),
+        (["--hours", "1,2"], "--hours '1,2' is not understood"),
+        (["--array", "ring"], "array 'ring' is neither"),
+        (["--start", "gone.safetensors"], "no weights at gone.safetensors"),
+        (["--out", "."], "--out . is a folder"),
+        (["--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_flag_that_cannot_be_used_is_refused_before_anything_is_made(train, monkeypatch, flags, complaint):
+    monkeypatch.setattr(model.teacher, "prepare", lambda *a, **k: pytest.fail("made data"))
+    with pytest.raises(InputError, match=complaint):
+        train(*flags)
+
+
+def test_loss_that_is_never_a_number_says_what_to_try(train, monkeypatch, tmp_path):
+    monkeypatch.setattr(Training, "_validate", lambda self, stage, alpha: (float("nan"), float("nan")))
+    with pytest.raises(InputError, match="validation loss is not a number; try a smaller --lr"):
+        train()
+    assert not (tmp_path / "teacher.safetensors").exists()

@@ -1,0 +1,50 @@
+"""A cache, a teacher and the flags of a search on the small corpus; nothing here starts Ray or MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.ftjnf import FTJNF, Size
+from model.weights import save_network
+
+TEACHER = Size(24, 8)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The root of the caches, shared by the tests of this folder: the small corpus is decoded once."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FTJNF_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of an untrained teacher for five microphones."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
+    save_network(FTJNF(TEACHER), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def corpus_flags(small_corpus) -> list[str]:
+    """The flags that name the small corpus."""
+    return [
+        "--speech", str(small_corpus.speech), "--noise", str(small_corpus.noise), "--rirs", str(small_corpus.rirs),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_flags(corpus_flags, teacher_file) -> list[str]:
+    """The flags of a search on the small corpus that is over in seconds: three feasible sizes, an epoch a stage."""
+    return [
+        "--budget", "0.1GMAC", *corpus_flags, "--teacher", str(teacher_file), "--methods", "none,linear",
+        "--init", "slice", "--sizes", "8/4,8/8,16/4", "--trials", "3", "--epochs", "1", "--train-clips", "4",
+        "--val-clips", "2", "--score-clips", "2", "--test-clips", "2", "--clip-seconds", "1",
+    ]  # fmt: skip

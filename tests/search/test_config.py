@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from data.errors import InputError
+from search.config import SearchConfig
+from search.flags import read_flags, search_config
+from search.preset import PRESETS
+
+FOLDERS = ["--speech", "a", "--noise", "b", "--rirs", "c"]
+
+
+def config_of(*flags: str) -> SearchConfig:
+    return search_config(read_flags(["--budget", "1.0GMAC", "--name", "x", *flags]))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_configuration_survives_a_turn_as_json(preset: str) -> None:
+    for flags in ([], FOLDERS, ["--sizes", "E,64/16", "--hours", "2,1,1", "--time-budget", "8h"]):
+        config = config_of("--preset", preset, *flags)
+        assert SearchConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_space_is_what_fits_of_what_was_asked_for() -> None:
+    config = config_of("--methods", "none,linear", "--schedules", "cosine", "--init", "random")
+    space = config.space(5)
+    assert (space.methods, space.schedules, space.inits) == (("none", "linear"), ("cosine",), ("random",))
+    assert len(space.feasible()) > 100
+    assert all(size.microphones == 3 for size in config.space(3).feasible())
+    named = replace(config, sizes=("E", "64/16", "80/32"), budget="2GMAC").space(5)
+    assert {str(size) for size in named.feasible()} == {"80/32", "64/16"}  # E is 80/32
+
+
+def test_folder_is_absolute_below_the_storage() -> None:
+    folder = config_of("--storage", "somewhere").folder
+    assert folder.is_absolute()
+    assert folder.parts[-2:] == ("somewhere", "x")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "-x", "ä", "x" * 65, "a\n"])
+def test_name_that_is_no_folders_name_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="--name .* letters, digits"):
+        replace(config_of(), name=name)
+
+
+@pytest.mark.parametrize("change", [{"seed": -1}, {"trials": 0}, {"cpus_per_trial": 0.0}, {"gpus_per_trial": -0.5}])
+def test_numbers_out_of_range_are_refused(change: dict) -> None:
+    with pytest.raises(InputError):
+        replace(config_of(), **change)
+
+
+def test_fields_missing_or_unknown_are_refused() -> None:
+    values = config_of().to_dict()
+    for broken in (
+        {name: value for name, value in values.items() if name != "trials"},
+        values | {"colour": "red"},
+        values | {"data": {"speech": None}},
+        values | {"train": {"epochs": 3}},
+        values | {"methods": 3},
+    ):
+        with pytest.raises(InputError, match="configuration is not whole"):
+            SearchConfig.from_dict(broken)

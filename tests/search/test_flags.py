@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data.errors import InputError
+from search.config import SearchConfig
+from search.flags import parser, read_flags, search_config
+
+FOLDERS = ["--speech", "a", "--noise", "b", "--rirs", "c"]
+
+
+def config_of(*flags: str) -> SearchConfig:
+    return search_config(read_flags(["--budget", "1.0GMAC", *flags]))
+
+
+def test_preset_follows_from_folders_and_time() -> None:
+    assert config_of().preset == "demo"
+    assert config_of("--time-budget", "1h").preset == "demo"
+    assert config_of(*FOLDERS, "--time-budget", "1h").preset == "short"
+    assert config_of(*FOLDERS).preset == "full"
+    assert config_of("--preset", "paper").preset == "paper"
+
+
+def test_each_flag_overrides_its_part_of_the_preset() -> None:
+    plain = config_of("--name", "x")
+    config = config_of(
+        "--name", "x", "--methods", " none , t-lstm", "--schedules", "linear", "--init", "random", "--sizes", "E,G",
+        "--trials", "3", "--sampler", "random", "--epochs", "2", "--lr", "1e-4", "--lr-schedule", "plateau",
+        "--batch", "2", "--alpha", "0.3", "--gram", "frame", "--gram-normalise", "cosine", "--soft-scale", "none",
+        "--precision", "fp32", "--teacher-size", "B", "--teacher-time", "2min", "--time-budget", "1h30min",
+        "--cpus-per-trial", "2", "--seed", "7", "--train-clips", "9", "--no-remix",
+    )  # fmt: skip
+    assert (config.methods, config.schedules, config.inits) == (("none", "t-lstm"), ("linear",), ("random",))
+    assert (config.sizes, config.trials, config.sampler) == (("E", "G"), 3, "random")
+    train = config.train
+    assert (train.epochs, train.lr, train.lr_schedule, train.batch, train.alpha) == (2, 1e-4, "plateau", 2, 0.3)
+    assert (train.gram.form, train.gram.normalise, train.soft_scale, train.precision) == (
+        "frame", "cosine", "none", "fp32",
+    )  # fmt: skip
+    assert (config.teacher_size, config.teacher_time, config.time_budget) == ("B", 120, 5400)
+    assert (config.cpus_per_trial, config.seed, train.seed, config.data.seed) == (2, 7, 7, 7)
+    assert (config.data.train_clips, config.data.val_clips) == (9, plain.data.val_clips)
+    assert train.clip_norm == plain.train.clip_norm  # what no flag names stays
+
+
+def test_epochs_that_are_named_are_not_fitted_to_the_time() -> None:
+    assert config_of().fit_epochs
+    assert not config_of("--epochs", "3").fit_epochs
+
+
+def test_precision_is_decided_once_for_the_whole_search() -> None:
+    assert config_of().train.precision in ("fp32", "bf16")  # not "auto": a resumed student must be the same student
+
+
+def test_searches_without_a_name_are_named_by_the_time() -> None:
+    assert config_of().name[:3] == "202"
+
+
+def test_paths_hold_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.json").write_text("[]")
+    monkeypatch.chdir(tmp_path)
+    config = config_of(
+        *FOLDERS, "--teacher", "t.safetensors", "--array", "mine.json", "--tracking-uri", "sqlite:///m.db"
+    )
+    assert (config.data.speech, config.data.noise, config.data.rirs) == tuple(tmp_path / name for name in "abc")
+    assert config.teacher == str(tmp_path / "t.safetensors")
+    assert config.data.array == str(tmp_path / "mine.json")
+    assert config.tracking_uri == f"sqlite:///{tmp_path / 'm.db'}"
+    assert config.storage == str(tmp_path / "runs")
+
+    words = config_of("--teacher", "none", "--array", "line", "--tracking-uri", "http://here:5000")
+    assert (words.teacher, words.data.array, words.tracking_uri) == ("none", "line", "http://here:5000")
+
+
+@pytest.mark.parametrize("budget", ["-1GMAC", "-0.5GMAC/s"])
+def test_budget_below_zero_is_taken_for_a_budget_not_for_a_flag(budget: str) -> None:
+    with pytest.raises(InputError, match="above zero"):
+        search_config(read_flags(["--budget", budget]))
+
+
+def test_help_has_an_example_and_explains_the_units() -> None:
+    text = parser().format_help()
+    assert "python search/run.py --budget 1.0GMAC" in text
+    assert "--resume headset" in text
+    assert "GMAC/s" in text
+    assert not [action.option_strings for action in parser()._actions if not action.help]
