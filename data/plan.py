@@ -33,7 +33,9 @@ class DataPlan:
         clip_seconds: length of the training and validation crops; 4 in the paper.
         longest_seconds: scored clips keep their own length up to this.
         remix: draw fresh scenes in every epoch.
-        seed: of splits and scenes.
+        seed: of the scenes.
+        split_seed: of the splits; apart from `seed`, so that a search of any seed keeps the clips, recordings and rooms
+            that its teacher has not heard.
     """
 
     speech: Path | None = None
@@ -49,6 +51,7 @@ class DataPlan:
     longest_seconds: float = 10.0
     remix: bool = False
     seed: int = 0
+    split_seed: int = 1
 
     def __post_init__(self) -> None:
         given = [name for name in ("speech", "noise", "rirs") if getattr(self, name) is not None]
@@ -145,7 +148,7 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
         folders = (demo.speech, demo.noise, demo.rirs)
     hours = dict(zip(("train", "val", "test"), plan.hours, strict=True)) if plan.hours else None
     banks = load_corpora(
-        *folders, cache / "banks", hours=hours, clip_seconds=plan.clip_seconds, seed=plan.seed, progress=progress
+        *folders, cache / "banks", hours=hours, clip_seconds=plan.clip_seconds, seed=plan.split_seed, progress=progress
     )
 
     def source(split: str) -> SceneSource:

@@ -207,11 +207,11 @@ class Stage:
     watches: Literal["soft", "hard"] = "hard"
     ramp: int | None = None
 
-    def alpha(self, epoch: int, epochs: int) -> float:
-        """Alpha of eq. 5 in an epoch of this stage.
+    def alpha(self, epoch: float, epochs: int) -> float:
+        """Alpha of eq. 5 at a time of this stage.
 
         Args:
-            epoch: from 0.
+            epoch: from 0; with a fraction, within an epoch.
             epochs: the most epochs this stage may have. A ramp ends before the last of them, so that a training always
                 ends on the loss it is watched by.
         """

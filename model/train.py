@@ -216,6 +216,7 @@ class Training:
             for group in self._optimiser.param_groups:
                 group["lr"] = self._lr((self._epoch_in_stage + step / steps) / config.epochs)
             self._optimiser.zero_grad(set_to_none=True)
+            alpha = stage.alpha(self._epoch_in_stage + step / steps, config.epochs)
             noisy, clean = self._examples(indices)
             hard, soft = self._losses(indices, noisy, clean, stage, alpha, self.teacher, len(self.history))
             loss = total_loss(alpha, hard, soft)

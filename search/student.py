@@ -144,6 +144,8 @@ def run_student(
     training = Training(config, start, sets.train, sets.val, train_targets, val_targets, folder, device, recipe)
     seconds = 0.0
     told = _told(folder / "history.jsonl")
+    if told:
+        report(told[max(told)])  # whoever stopped the earlier run may not have heard it
     for record in training.history:
         _check_loss(number, record)
         seconds += record.seconds
@@ -226,7 +228,8 @@ def _tell(folder: Path, line: dict[str, Any], report: Callable[[dict[str, Any]],
     report(line)
 
 
-def _told(path: Path) -> set[int]:
-    """The epochs of which `history.jsonl` has a line."""
+def _told(path: Path) -> dict[int, dict[str, Any]]:
+    """The lines of `history.jsonl` by epoch."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return {json.loads(line)["epoch"] for line in lines if line.endswith("}")}
+    told = [json.loads(line) for line in lines if line.endswith("}")]
+    return {line["epoch"]: line for line in told}

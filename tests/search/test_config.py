@@ -42,7 +42,7 @@ def test_folder_is_absolute_below_the_storage() -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "-x", "ä", "x" * 65, "a\n"])
 def test_name_that_is_no_folders_name_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="--name .* letters, digits"):
+    with pytest.raises(InputError, match=r"--name .* letters, digits"):
         replace(config_of(), name=name)
 
 

@@ -116,7 +116,9 @@ def test_flag_that_cannot_be_used_is_refused(complaint: Complaint, flag: str, va
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU can be used here")
 def test_gpus_that_are_not_there_are_refused(complaint: Complaint) -> None:
-    assert "--gpus-per-trial 0.5 is more than the 0 GPUs there are; leave it out" in complaint("--gpus-per-trial", "0.5")
+    assert "--gpus-per-trial 0.5 is more than the 0 GPUs there are; leave it out" in complaint(
+        "--gpus-per-trial", "0.5"
+    )
 
 
 def test_teacher_that_cannot_be_used_is_refused(complaint: Complaint, tmp_path: Path) -> None:
@@ -309,7 +311,8 @@ def test_resumed_search_takes_its_configuration_from_its_folder(stopped: Path, t
 def test_bad_input_ends_the_command_with_code_2_and_one_line(tmp_path: Path, flags: list[str], named: str) -> None:
     done = subprocess.run(
         [sys.executable, SCRIPT, *flags, "--storage", tmp_path / "runs"],
-        cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120,
+        check=False,
     )  # fmt: skip
     assert done.returncode == 2
     lines = done.stderr.splitlines()

@@ -1,0 +1,135 @@
+"""The driver's side of the trials, with a tracker that records what it is told."""
+
+from __future__ import annotations
+
+import io
+import logging
+import pickle
+from dataclasses import asdict
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from model.ftjnf import Size
+from model.macs import paper_gmac
+from search.follow import Follower
+from search.live import LiveTable
+from search.space import Choice
+
+
+class RecordingTracker:
+    """In place of a `search.tracking.Tracker`."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *arguments: self.calls.append((name, *arguments))
+
+    def of(self, name: str) -> list[tuple[Any, ...]]:
+        return [call[1:] for call in self.calls if call[0] == name]
+
+
+class BrokenTracker:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"the store broke at {name}")
+
+
+def trial(number: int = 3, error: Exception | None = None) -> Any:
+    choice = Choice.of(Size(80, 32), "linear", "two-stage", "slice")
+    config = {"number": number, "choice": asdict(choice)}
+    return SimpleNamespace(config=config, get_pickled_error=lambda: error, error_file=None)
+
+
+@pytest.fixture
+def table() -> LiveTable:
+    return LiveTable(Console(file=io.StringIO()), 10, 4, None)
+
+
+EPOCH = {
+    "epoch": 4, "stage": "soft", "alpha": 0.0, "lr": 5e-4, "loss_train": 0.7, "loss_val_soft": 0.8, "pesq": 1.4,
+    "training_iteration": 9, "pid": 1, "date": "today", "done": False, "trial_id": "a",
+}  # fmt: skip
+FINAL = {"epoch": 20, "pesq": 1.6, "state": "COMPLETE", "final": True, "stopped": "", "done": True}
+
+
+def test_what_a_trial_reports_reaches_the_tracker(table: LiveTable) -> None:
+    tracker, finished = RecordingTracker(), []
+    follower = Follower(table, tracker, finished.append)  # type: ignore[arg-type]
+    follower.on_trial_start(0, [], trial())
+    ((number, params, name),) = tracker.of("student")
+    assert number == 3
+    assert params.items() >= {"trial": 3, "f_hidden": 80, "kd_method": "linear", "init": "slice"}.items()
+    assert "80/32" in name
+    ((_, costs, step),) = tracker.of("log")
+    assert costs["paper_gmac"] == paper_gmac(Size(80, 32))
+    assert costs.keys() >= {"gmac_per_s", "parameters"}
+    assert step == 0
+
+    follower.on_trial_result(1, [], trial(), EPOCH)
+    _, metrics, step = tracker.of("log")[-1]
+    assert step == 4
+    assert metrics["stage"] == 1.0  # MLflow draws numbers only
+    assert metrics.items() >= {"alpha": 0.0, "lr": 5e-4, "loss_train": 0.7, "loss_val_soft": 0.8, "pesq": 1.4}.items()
+    assert not metrics.keys() & {"training_iteration", "pid", "date", "done", "trial_id"}
+    assert not finished
+    assert not tracker.of("end_student")
+
+    follower.on_trial_result(2, [], trial(), FINAL)
+    _, metrics, step = tracker.of("log")[-1]
+    assert (metrics["pesq"], step) == (1.6, 21)  # the last point is that of the student that is kept
+    assert tracker.of("end_student") == [(3, "FINISHED")]
+    assert finished == [3]
+
+
+@pytest.mark.parametrize(("state", "status"), [("COMPLETE", "FINISHED"), ("PRUNED", "KILLED"), ("FAIL", "FAILED")])
+def test_run_ends_as_its_student_did(table: LiveTable, state: str, status: str) -> None:
+    tracker = RecordingTracker()
+    follower = Follower(table, tracker, lambda number: None)  # type: ignore[arg-type]
+    follower.on_trial_start(0, [], trial())
+    follower.on_trial_result(1, [], trial(), FINAL | {"state": state, "stopped": "time"})
+    assert tracker.of("end_student") == [(3, status)]
+    assert tracker.of("tag_student")[-1] == (3, {"result": state, "stopped": "time"})
+
+
+def test_failed_trial_ends_its_run_with_the_reason(table: LiveTable) -> None:
+    tracker = RecordingTracker()
+    follower = Follower(table, tracker, lambda number: None)  # type: ignore[arg-type]
+    follower.on_trial_start(0, [], trial())
+    follower.on_trial_error(1, [], trial(error=ArithmeticError("Traceback ...\nthe loss is nan")))
+    assert tracker.of("tag_student")[-1] == (3, {"result": "FAIL", "error": "the loss is nan"})
+    assert tracker.of("end_student") == [(3, "FAILED")]
+    assert table.rows[3].state == "failed"
+
+
+def test_nothing_that_goes_wrong_leaves_the_follower(table: LiveTable, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(number: int) -> None:
+        raise ValueError("no figure can be drawn")
+
+    followers = (
+        Follower(table, BrokenTracker(), broken),  # type: ignore[arg-type]
+        Follower(table, RecordingTracker(), broken),  # type: ignore[arg-type]
+    )
+    with caplog.at_level(logging.ERROR):
+        for follower in followers:
+            follower.on_trial_start(0, [], trial())
+            follower.on_trial_result(1, [], trial(), EPOCH)
+            follower.on_trial_result(1, [], trial(), {"nonsense": object()})
+            follower.on_trial_result(2, [], trial(), FINAL)
+            follower.on_trial_error(3, [], trial())
+            follower.on_trial_start(0, [], SimpleNamespace(config={}))
+    assert "the store broke at student" in caplog.text
+    assert "no figure can be drawn" in caplog.text
+
+
+def test_copy_that_tune_keeps_with_the_experiment_follows_nothing(table: LiveTable) -> None:
+    tracker = RecordingTracker()
+    copy = pickle.loads(pickle.dumps(Follower(table, tracker, lambda number: None)))  # type: ignore[arg-type]
+    copy.on_trial_start(0, [], trial())
+    copy.on_trial_result(1, [], trial(), FINAL)
+    copy.on_trial_error(1, [], trial())
+    assert not tracker.calls

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.files import write_json
+from model.ftjnf import Size
+from model.macs import gmac_per_s, paper_gmac, parameters
+from search.results import Record, hypervolume, mark_front, student_record, student_records, write_front
+from search.sampler import Proposal, State
+from search.space import Choice
+
+CONTRACT = {
+    "trial", "f_hidden", "t_hidden", "kd_method", "alpha_schedule", "init", "parameters", "paper_gmac", "gmac_per_s",
+    "pesq_val", "mlflow_run_id", "checkpoint",
+}  # fmt: skip
+
+
+def finished(students: Path, number: int, pesq: float | None, table: list[list[float | None]] | None = None) -> Choice:
+    """The folder of a student that was scored."""
+    folder = students / f"{number:04d}"
+    choice = Choice.of(Size(8 * (number + 1), 4), "linear", "cosine", "slice")
+    by_snr = {"-5": 1.2, "0": 1.4, "5": 1.6, "10": 1.8, "15": 2.0}
+    val = {"pesq": pesq, "pesq_by_snr": by_snr, "spread_by_snr": {}, "clips": 2, "unscored": 0}
+    write_json(folder / "scores.json", {"val": val, "val_table": table or [[1.2, 1.4, 1.6, 1.8, 2.0]] * 2})
+    write_json(folder / "result.json", {"epoch": 5, "best_epoch": 4, "seconds": 9.5, "stopped": ""})
+    (folder / "best.safetensors").write_bytes(b"")
+    return choice
+
+
+def proposal(number: int, choice: Choice, state: State = "COMPLETE") -> Proposal:
+    return Proposal(number, choice, state, 1.6 if state == "COMPLETE" else None)
+
+
+def test_record_says_what_a_student_is_costs_and_reaches(tmp_path: Path) -> None:
+    choice = finished(tmp_path, 3, 1.6, [[1.2, 1.4, 1.6, 1.8, 2.0], [1.4, 1.6, None, 2.0, 2.2]])
+    record = student_record(tmp_path / "0003", 3, choice)
+    assert record is not None
+    assert record.keys() >= CONTRACT
+    size = Size(32, 4)
+    assert (record["trial"], record["f_hidden"], record["t_hidden"]) == (3, 32, 4)
+    assert (record["kd_method"], record["alpha_schedule"], record["init"]) == ("linear", "cosine", "slice")
+    assert record["paper_gmac"] == paper_gmac(size)
+    assert record["gmac_per_s"] == gmac_per_s(size)
+    assert record["parameters"] == parameters(size)
+    assert record["pesq_val"] == 1.6
+    low, high = record["pesq_val_interval"]
+    assert low == pytest.approx(1.6)
+    assert high > 1.6
+    assert record["checkpoint"] == str(tmp_path / "0003" / "best.safetensors")
+    json.dumps(record, allow_nan=False)
+
+
+def test_student_without_a_score_or_weights_is_no_record(tmp_path: Path) -> None:
+    assert student_record(tmp_path / "0000", 0, Choice.of(Size(8, 4), "none", "none", "random")) is None
+    assert student_record(tmp_path / "0001", 1, finished(tmp_path, 1, None)) is None
+    choice = finished(tmp_path, 2, 1.6)
+    (tmp_path / "0002" / "best.safetensors").unlink()
+    assert student_record(tmp_path / "0002", 2, choice) is None
+
+
+def test_only_complete_students_count_and_the_cheapest_comes_first(tmp_path: Path) -> None:
+    states: list[State] = ["COMPLETE", "PRUNED", "FAIL", "RUNNING", "COMPLETE"]
+    choices = [finished(tmp_path, number, 1.6) for number in range(5)]
+    proposals = [proposal(n, choice, state) for n, (choice, state) in enumerate(zip(choices, states, strict=True))]
+    assert [record["trial"] for record in student_records(tmp_path, proposals[::-1])] == [0, 4]
+
+
+def test_records_that_are_known_are_not_read_again(tmp_path: Path) -> None:
+    proposals = [proposal(0, finished(tmp_path, 0, 1.6))]
+    known = student_records(tmp_path, proposals)
+    (tmp_path / "0000" / "scores.json").unlink()
+    assert student_records(tmp_path, proposals, known) == known
+    assert student_records(tmp_path, proposals) == []
+
+
+def records(*points: tuple[float, float]) -> list[Record]:
+    return [{"trial": n, "paper_gmac": cost, "pesq_val": pesq} for n, (cost, pesq) in enumerate(points)]
+
+
+def test_front_is_what_no_other_student_beats_in_both() -> None:
+    marked = mark_front(records((0.5, 1.9), (0.1, 1.5), (0.3, 1.4), (0.5, 1.8), (0.9, 1.9)))
+    assert [record["trial"] for record in marked] == [1, 2, 0, 3, 4]
+    assert [record["trial"] for record in marked if record["front"]] == [1, 0]
+    assert mark_front([]) == []
+
+
+def test_hypervolume_is_the_share_of_the_plane_between_the_input_and_the_teacher() -> None:
+    smallest = Size(8, 4)
+    low, budget = paper_gmac(smallest), 100 * paper_gmac(smallest)
+    # two decades of cost, from 1.0 to 2.0 PESQ: half of the height over the upper decade
+    half = hypervolume(records((10 * low, 1.5)), smallest, budget, 1.0, 2.0)
+    assert half == pytest.approx(0.25)
+    both = hypervolume(records((10 * low, 1.5), (low, 1.25)), smallest, budget, 1.0, 2.0)
+    assert both == pytest.approx(0.25 + 0.5 * 0.25)
+    assert hypervolume(records((low, 2.0)), smallest, budget, 1.0, 2.0) == pytest.approx(1.0)
+    assert hypervolume(records((low, 0.9), (1.01 * budget, 2.0)), smallest, budget, 1.0, 2.0) == 0.0
+    assert hypervolume([], smallest, budget, 1.0, 2.0) == 0.0
+    # without a teacher, or with one that is no better than the input, 1 PESQ stands for it
+    for teacher in (None, 0.9):
+        assert hypervolume(records((low, 1.5)), smallest, budget, 1.0, teacher) == pytest.approx(0.5)
+
+
+def test_front_is_written_as_json_and_csv(tmp_path: Path) -> None:
+    marked = mark_front(records((0.1, 1.5), (0.3, 1.4), (0.5, 1.9)))
+    for record in marked:
+        record |= {"pesq_by_snr": {"0": math.nan}, "estoi_test": math.nan, "mlflow_run_id": None}
+    write_front(tmp_path, marked)
+
+    def refuse(constant: str) -> Any:
+        raise AssertionError(f"{constant} is no JSON")
+
+    front = json.loads((tmp_path / "front.json").read_text(), parse_constant=refuse)
+    assert [record["trial"] for record in front] == [0, 2]
+    assert front[0]["estoi_test"] is None
+    assert front[0]["pesq_by_snr"] == {"0": None}
+    everyone = json.loads((tmp_path / "students.json").read_text(), parse_constant=refuse)
+    assert [record["trial"] for record in everyone] == [0, 1, 2]
+    with open(tmp_path / "front.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["trial"], row["paper_gmac"], row["pesq_val"]) for row in rows] == [
+        ("0", "0.1", "1.5"),
+        ("2", "0.5", "1.9"),
+    ]
+    assert "pesq_by_snr" not in rows[0]
+
+
+def test_front_without_members_is_an_empty_list(tmp_path: Path) -> None:
+    write_front(tmp_path, [])
+    assert json.loads((tmp_path / "front.json").read_text()) == []
+    assert (tmp_path / "front.csv").read_text() == ""

@@ -1,0 +1,289 @@
+"""One student, from its configuration to its score, without Ray: killed, resumed, out of time, diverged."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import model.train
+import search.student
+from data.errors import InputError
+from data.files import read_json
+from data.plan import DataPlan, prepare
+from model.ftjnf import Size
+from model.score import Scores
+from model.train import TrainConfig
+from model.weights import load_network
+from search.space import Choice
+from search.student import StudentJob, run_student, score_metrics, start_network, train_config
+
+EPOCHS = 2
+NONE = Choice.of(Size(8, 4), "none", "none", "slice")
+LINEAR = Choice.of(Size(8, 4), "linear", "two-stage", "slice")
+T_LSTM = Choice.of(Size(8, 4), "t-lstm", "two-stage", "random")
+COSINE = Choice.of(Size(8, 4), "t-lstm", "cosine", "random")
+
+Report = dict[str, Any]
+Job = Callable[..., StudentJob]
+
+
+class Killed(Exception):  # noqa: N818 - it is no error
+    """What ends a student from outside."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def make_job(small_corpus, teacher_file: Path, cache: Path) -> Job:
+    """Makes the job of a search in a folder; keywords change it."""
+    plan = DataPlan(
+        small_corpus.speech, small_corpus.noise, small_corpus.rirs, train_clips=4, val_clips=2, score_clips=1,
+        test_clips=2, clip_seconds=1.0,
+    )  # fmt: skip
+    sets = prepare(plan, cache)
+
+    def make(folder: Path, **changes: Any) -> StudentJob:
+        train = TrainConfig(Size(1, 1), epochs=EPOCHS, lr=1e-3, batch=2, seed=5)
+        job = StudentJob(
+            students=folder, cache=cache, data=plan, sets=sets.folders, train=train,
+            methods=("none", "linear", "t-lstm"), teacher=teacher_file, score_every=1, gpu=False,
+        )  # fmt: skip
+        return replace(job, **changes)
+
+    return make
+
+
+def run(job: StudentJob, choice: Choice, number: int = 0, kill_after: int | None = None) -> list[Report]:
+    """Runs a student and gives back what it reported; killed at its `kill_after`th report."""
+    reports: list[Report] = []
+
+    def report(metrics: Report) -> None:
+        reports.append(metrics)
+        if len(reports) == kill_after:
+            raise Killed
+
+    if kill_after is None:
+        assert run_student(job, number, choice, report) == reports[-1]
+    else:
+        with pytest.raises(Killed):
+            run_student(job, number, choice, report)
+    return reports
+
+
+def history(job: StudentJob, number: int = 0) -> list[Report]:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    text = (job.folder(number) / "history.jsonl").read_text()
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+def best_weights(job: StudentJob, number: int = 0) -> bytes:
+    return (job.folder(number) / "best.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("choice", "stages"), [(NONE, ["hard"]), (LINEAR, ["soft", "hard"]), (T_LSTM, ["soft", "hard"])]
+)
+def test_student_reports_every_epoch_and_in_the_end_its_score(
+    make_job: Job, tmp_path: Path, choice: Choice, stages: list[str]
+) -> None:
+    job = make_job(tmp_path)
+    *epochs, final = run(job, choice)
+    assert [report["epoch"] for report in epochs] == list(range(1, EPOCHS * len(stages) + 1))
+    assert [report["stage"] for report in epochs] == [stage for stage in stages for _ in range(EPOCHS)]
+    assert final["state"] == "COMPLETE"
+    assert final["final"] is True
+    assert 1.0 < final["pesq"] < 4.7
+    by_snr = [final[f"pesq_{snr}_db"] for snr in ("minus_5", "0", "5", "10", "15")]
+    assert final["pesq"] == pytest.approx(np.mean(by_snr))
+    assert final["best_epoch"] in [report["epoch"] for report in epochs if report["stage"] == "hard"]
+
+    folder = job.folder(0)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "best.safetensors", "config.json", "history.jsonl", "last.pt", "result.json", "scores.json",
+    ]  # fmt: skip
+    assert read_json(folder / "result.json") == final
+    assert [line["epoch"] for line in history(job)] == [report["epoch"] for report in epochs]
+    scores = read_json(folder / "scores.json")
+    assert scores["val"]["pesq"] == final["pesq"]
+    assert np.shape(scores["val_table"]) == (1, 5)
+    net, recipe = load_network(folder / "best.safetensors")
+    assert net.size == choice.size
+    assert recipe["choice"]["kd_method"] == choice.kd_method
+    config = read_json(folder / "config.json")
+    assert TrainConfig.from_dict(config["train"]) == train_config(job, 0, choice)
+
+
+def test_output_that_no_loss_has_touched_is_not_scored_on_the_way(make_job: Job, tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    linear, t_lstm, cosine = (run(job, one, number) for number, one in enumerate((LINEAR, T_LSTM, COSINE)))
+    assert ["pesq" in report for report in linear] == [True, True, True, False, True]  # trained up to the linear layer
+    assert ["pesq" in report for report in t_lstm] == [
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]  # its output is that of its start
+    assert ["pesq" in report for report in cosine] == [True, False, True]
+    seldom = make_job(tmp_path / "seldom", score_every=2, train=replace(job.train, epochs=5))
+    assert ["pesq" in report for report in run(seldom, NONE)] == [False, True, False, True, False, True]
+
+
+@pytest.mark.parametrize("reports", [1, 3])
+def test_student_killed_and_run_again_is_the_one_that_was_not(make_job: Job, tmp_path: Path, reports: int) -> None:
+    whole, killed = make_job(tmp_path / "whole"), make_job(tmp_path / "killed")
+    *_, expected = run(whole, LINEAR)
+    run(killed, LINEAR, kill_after=reports)
+    again = run(killed, LINEAR)
+    # the last report may not have been heard, and comes again
+    assert [report["epoch"] for report in again[:-1]] == list(range(reports, 2 * EPOCHS + 1))
+    assert [line["epoch"] for line in history(killed)] == list(range(1, 2 * EPOCHS + 1))
+    assert best_weights(killed) == best_weights(whole)
+    for name in ("pesq", "epoch", "best_epoch", "state"):
+        assert again[-1][name] == expected[name]
+
+
+def test_epoch_that_was_trained_but_not_reported_is_reported_later(
+    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> Scores:
+        raise Killed
+
+    job = make_job(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(search.student, "score", killed)  # after the checkpoint, before the report
+        with pytest.raises(Killed):
+            run_student(job, 0, LINEAR, lambda report: None)
+    assert [report["epoch"] for report in run(job, LINEAR)[:-1]] == [1, 2, 3, 4]
+    assert [line["epoch"] for line in history(job)] == [1, 2, 3, 4]
+
+
+def test_finished_student_is_not_trained_again(make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(tmp_path)
+    final = run(job, NONE)[-1]
+
+    def no_training(*_: Any, **__: Any) -> None:
+        raise AssertionError("a finished student must not be trained")
+
+    monkeypatch.setattr(search.student, "Training", no_training)
+    before = {path: path.stat().st_mtime_ns for path in job.folder(0).iterdir()}
+    assert run(job, NONE) == [final]
+    assert {path: path.stat().st_mtime_ns for path in job.folder(0).iterdir()} == before
+
+
+def test_time_that_ends_before_the_output_is_trained_gives_no_score(make_job: Job, tmp_path: Path) -> None:
+    for number, choice in enumerate((T_LSTM, LINEAR)):
+        job = make_job(tmp_path, deadline=0.0)
+        reports = run(job, choice, number)
+        assert [report["epoch"] for report in reports] == [1, 1]  # the epoch that was begun is ended
+        final = reports[-1]
+        assert (final["state"], final["stopped"]) == ("PRUNED", "time")
+        assert "pesq" not in final
+        assert not (job.folder(number) / "scores.json").exists()
+
+
+def test_time_that_ends_with_the_soft_stage_gives_no_score_without_weights(make_job: Job, tmp_path: Path) -> None:
+    job = make_job(tmp_path, deadline=0.0)
+    job = replace(job, train=replace(job.train, epochs=1))
+    final = run(job, LINEAR)[-1]
+    assert final["epoch"] == 1  # of the soft stage the only one; the hard stage, which keeps weights, never began
+    assert final["state"] == "PRUNED"
+
+
+def test_time_that_ends_in_the_last_stage_gives_the_score_of_the_best_epoch_so_far(
+    make_job: Job, tmp_path: Path
+) -> None:
+    for number, choice in enumerate((NONE, COSINE)):
+        job = make_job(tmp_path, deadline=0.0)
+        final = run(job, choice, number)[-1]
+        assert (final["state"], final["stopped"], final["epoch"], final["best_epoch"]) == ("COMPLETE", "time", 1, 1)
+        assert final["pesq"] > 1
+        assert (job.folder(number) / "best.safetensors").exists()
+
+
+def test_start_comes_from_the_seed_and_from_the_teacher_or_not(make_job: Job, tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    sets = search.student.open_sets(job.data, job.sets, job.cache)
+    assert job.teacher is not None
+    teacher, _ = load_network(job.teacher)
+
+    def start(choice: Choice, number: int = 0) -> torch.Tensor:
+        net = start_network(job, train_config(job, number, choice), teacher, sets.val)
+        return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
+
+    slice_, random = NONE, replace(NONE, init="random")
+    assert torch.equal(start(slice_), start(slice_, number=1))  # nothing is drawn
+    assert torch.equal(start(random), start(random))
+    assert not torch.equal(start(random), start(random, number=1))
+    assert not torch.equal(start(random), start(slice_))
+    with pytest.raises(InputError, match="--init random"):
+        start_network(job, train_config(job, 0, slice_), None, sets.val)
+
+
+def test_same_seed_and_number_give_the_same_student(make_job: Job, tmp_path: Path) -> None:
+    first, second = make_job(tmp_path / "first"), make_job(tmp_path / "second")
+    for job in (first, second):
+        run(job, COSINE)
+        run(job, COSINE, number=1)
+    assert best_weights(first) == best_weights(second)
+    assert best_weights(first, 1) != best_weights(first)
+
+
+def test_search_without_a_teacher_trains_all_the_same(make_job: Job, tmp_path: Path) -> None:
+    job = make_job(tmp_path, teacher=None, methods=("none",))
+    assert run(job, replace(NONE, init="random"))[-1]["state"] == "COMPLETE"
+
+
+def test_fresh_scenes_and_whole_grams_have_the_teacher_beside_them(make_job: Job, tmp_path: Path) -> None:
+    remix = make_job(tmp_path)
+    data = replace(remix.data, remix=True)
+    sets = prepare(data, remix.cache)
+    assert run(replace(remix, data=data, sets=sets.folders), COSINE)[-1]["state"] == "COMPLETE"
+    frame = replace(remix, train=replace(remix.train, gram=replace(remix.train.gram, form="frame")))
+    assert run(frame, COSINE, number=1)[-1]["state"] == "COMPLETE"
+
+
+def test_training_that_diverges_fails_and_stays_failed(
+    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(model.train, "hard_loss", lambda estimate, clean: math.nan * estimate.sum())
+        with pytest.raises(ArithmeticError, match="the loss of student 0 is nan in epoch 1"):
+            run_student(job, 0, NONE, lambda report: None)
+    with pytest.raises(ArithmeticError, match="the loss of student 0 is nan in epoch 1"):  # as Tune tries again
+        run_student(job, 0, NONE, lambda report: None)
+    assert not (job.folder(0) / "result.json").exists()
+
+
+def test_student_whose_output_cannot_be_scored_has_failed(
+    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Scores(np.full((2, 5), math.nan))
+    monkeypatch.setattr(search.student, "score", lambda *_, **__: nothing)
+    job = make_job(tmp_path)
+    final = run(job, NONE)[-1]
+    assert (final["state"], final["unscored"]) == ("FAIL", 10)
+    assert read_json(job.folder(0) / "result.json")["pesq"] is None
+    assert history(job)[0]["pesq"] is None
+
+
+def test_names_of_metrics_are_ones_that_mlflow_takes() -> None:
+    names = score_metrics(Scores(np.ones((2, 5))))
+    assert list(names) == ["pesq", "pesq_minus_5_db", "pesq_0_db", "pesq_5_db", "pesq_10_db", "pesq_15_db"]
