@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from data.errors import InputError, run_command
-from data.files import file_digest, read_json, write_json
+from data.files import file_digest, plain, read_json, write_json
 from data.flags import CommandParser, add_data_arguments, data_plan
 from data.plan import DataPlan, Sets, prepare
 from data.scene import Array
@@ -192,9 +192,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     print_scores(scores)
     if arguments.json:
         weights = arguments.out if arguments.command == "train" else arguments.weights
+        corpus = {key: value for key, value in sets.manifest.items() if key != "folders"}  # other machines have others
         write_json(arguments.json, {
-            "weights_sha256": file_digest(weights), "size": str(net.size), "recipe": recipe, "corpus": sets.manifest,
-            "test": {name: one.summary() for name, one in scores.items()},
+            "weights_sha256": file_digest(weights), "size": str(net.size), "recipe": recipe, "corpus": corpus,
+            "test": plain({name: one.summary() for name, one in scores.items()}),
         })  # fmt: skip
 
 

@@ -30,7 +30,7 @@ examples:
   python search/run.py --budget 650MMAC/s --speech cv-corpus/de --noise noise_fullband --rirs simulated_rirs_16k \\
       --time-budget 8h --name headset
       your own corpora, in a night
-  python search/run.py --budget 1.0GMAC ... --preset paper --sizes B,C,D,E,F,G,H,I --gpus-per-trial 0.25
+  python search/run.py --budget 9GMAC ... --preset paper --teacher-size A --sizes B,C,D,E,F,G,H,I --gpus-per-trial 0.25
       the paper's experiment, four students to a GPU
   python search/run.py --resume headset
       goes on with a search that was stopped

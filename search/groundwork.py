@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from rich.console import Console
 
 from data.errors import InputError
 from data.examples import ExampleSet
-from data.files import read_json, write_json
+from data.files import read_json, write_atomic, write_json
 from data.plan import Sets, prepare
 from data.units import duration
 from model.ftjnf import Size
@@ -21,6 +21,7 @@ from model.macs import gmac_per_s, paper_gmac
 from model.pace import measure_pace
 from model.precision import choose_device
 from model.targets import build_targets
+from model.weights import load_network
 from search.clock import Clock
 from search.config import SearchConfig
 from search.space import Choice, Space
@@ -123,12 +124,18 @@ class Groundwork:
             return None
         torch.set_num_threads(os.cpu_count() or 1)
         microphones = self.space.microphones
-        teacher = given_teacher(self.config, microphones)
+        # the search's own copy: for the record, for its later sessions, and for other machines that share the folder
+        kept = self.config.folder / "teacher.safetensors"
+        teacher = SearchTeacher(load_network(kept, microphones)[0], kept) if kept.exists() else None
+        teacher = teacher or given_teacher(self.config, microphones)
         if teacher is None:
             teacher = trained_teacher(
                 self.config, microphones, sets, self.cache, self.device, lambda line: self.console.print("  " + line)
             )
         self.console.print(f"Teacher: size {teacher.net.size}, {paper_gmac(teacher.net.size):.3g} GMAC, {teacher.path}")
+        if teacher.path != kept:
+            write_atomic(kept, teacher.path.read_bytes())
+            teacher = replace(teacher, path=kept)
         warning = too_small(teacher.net, self.space.feasible()[-1])
         if warning is not None:
             self.console.print(warning)

@@ -49,7 +49,7 @@ PRESETS = {
         schedules=("two-stage", "cosine"),
         inits=("slice",),
         data=DataPlan(
-            train_clips=240, val_clips=24, score_clips=12, test_clips=60, clip_seconds=2.0, longest_seconds=3.0
+            train_clips=240, val_clips=24, score_clips=20, test_clips=60, clip_seconds=2.0, longest_seconds=3.0
         ),
         train=SHORT,
         trials=10,
