@@ -12,8 +12,10 @@ class InputError(Exception):
     """Something the user gave cannot be used. The message is one sentence: what is wrong, where, what to do."""
 
 
-class Interrupted(Exception):  # noqa: N818 - it is no error
+class Interrupted(BaseException):
     """The user stopped the command by a signal; what was done is saved.
+
+    As with KeyboardInterrupt, no `except Exception` shall take it for an error.
 
     Args:
         signal_number: the signal that came (2 for Ctrl-C, 15 for SIGTERM).

@@ -23,6 +23,7 @@ from data.flags import CommandParser, add_data_arguments, data_plan
 from data.plan import DataPlan, Sets, prepare
 from data.scene import Array
 from data.units import duration, parse_duration
+from model.allocator import keep_freed_memory
 from model.ftjnf import FTJNF, Size
 from model.macs import paper_gmac
 from model.pace import epoch_seconds, time_step
@@ -156,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     arguments = _parser().parse_args(argv)
+    keep_freed_memory()
     if arguments.threads > 0:
         torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)

@@ -12,6 +12,7 @@ import numpy as np
 from data.examples import ExampleSet
 from data.plan import DataPlan, open_sets
 from data.scene import Array
+from model.allocator import keep_freed_memory
 from model.pesq_pool import PesqPool
 from model.score import Enhancer, Scores, delay_and_sum, network_enhancer, score, unprocessed
 from model.weights import load_network
@@ -58,7 +59,7 @@ def score_all(jobs: Sequence[ScoreJob], tell: Callable[[int, int], None]) -> lis
 
     Args:
         jobs: what to score; the longest first, so that none is left over at the end.
-        tell: called with the number done and the number of all.
+        tell: called every second, and after each, with the number done and the number of all.
     """
     import ray
 
@@ -66,13 +67,14 @@ def score_all(jobs: Sequence[ScoreJob], tell: Callable[[int, int], None]) -> lis
     def remote(job: ScoreJob) -> Scores:
         import torch
 
+        keep_freed_memory()
         torch.set_num_threads(1)
         return run_score(job)
 
     waiting = {remote.remote(job): i for i, job in enumerate(jobs)}
     found: dict[int, Scores] = {}
     while waiting:
-        done, _ = ray.wait(list(waiting), num_returns=1)
+        done, _ = ray.wait(list(waiting), num_returns=1, timeout=1.0)
         for reference in done:
             found[waiting.pop(reference)] = ray.get(reference)
         tell(len(found), len(jobs))

@@ -20,6 +20,7 @@ from rich.console import Console
 from data.errors import InputError, run_command
 from data.files import cache_root, plain
 from data.scene import Array
+from model.allocator import keep_freed_memory
 from model.macs import Budget
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = read_flags(sys.argv[1:] if argv is None else argv)
     console = _console(stderr=bool(flags.json))
     config = search_config(flags)
+    keep_freed_memory()
     console.print(Budget.parse(config.budget).describe().replace("budget", "Budget:", 1))
     space = config.space(Array.parse(config.data.array).microphones)
     _check_folder(config, resumed=flags.resume is not None)

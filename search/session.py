@@ -7,6 +7,8 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
@@ -69,7 +71,7 @@ class Session:
         self.beside = Beside()
         self.records: list[results.Record] = []
         self.signal: int | None = None
-        self._tuning = False
+        self._tuning = self._held = False
         self._drawn = (0.0, 0.0)  # when the figures were last drawn, and the seconds that it took
 
     def run(self) -> tuple[list[results.Record], int]:
@@ -97,8 +99,7 @@ class Session:
 
     def _run(self) -> tuple[list[results.Record], int]:
         self.ground.check()
-        cpus = start_ray(self.config.address) if self.config.address else None
-        self._listen()
+        cpus = self._start_ray() if self.config.address else None
         slots = self.ground.slots(cpus or os.cpu_count() or 1)
         sets = self.ground.sets()
         made = not self.folder.exists()
@@ -118,8 +119,7 @@ class Session:
             teacher = self.ground.teacher(sets)
             epochs = self.ground.decide_epochs(clock, teacher)
             if cpus is None:
-                start_ray(None)
-                self._listen()
+                self._start_ray()
             if self.config.tracking_uri is None:
                 # the default store is a new file on first use, and making it takes seconds: beside what follows
                 threading.Thread(target=self._open_quietly, args=(tracker, sets), daemon=True).start()
@@ -144,7 +144,6 @@ class Session:
             tracker.close(state)
 
     def _listen(self) -> None:
-        """Takes the signals; also again after Ray has started, which puts its own handler for SIGTERM in place."""
         for number in SIGNALS:
             signal.signal(number, self._stop)
 
@@ -152,10 +151,34 @@ class Session:
         """While trials run, the first signal ends Tune in order, through its own door; any other one ends at once."""
         second = self.signal is not None
         self.signal = self.signal or number
-        if self._tuning and not second:
-            os.kill(os.getpid(), signal.SIGUSR1)
-        else:
+        if second or not (self._tuning or self._held):
             raise Interrupted(number)
+        if self._tuning:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        """Lets a first signal wait for the end of a call into Ray, which loses exceptions raised by signal handlers."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        self._heed()
+
+    def _heed(self) -> None:
+        if self.signal is not None:
+            raise Interrupted(self.signal)
+
+    def _start_ray(self) -> int:
+        with self._hold():
+            try:
+                return start_ray(self.config.address)
+            except SystemExit:  # Ray's own handler of SIGTERM, which it puts in place as it starts
+                self.signal = signal.SIGTERM
+                raise Interrupted(self.signal) from None
+            finally:
+                self._listen()
 
     def _open_tracker(self, tracker: Tracker, sets: Sets) -> None:
         """Opens the search's run.
@@ -200,7 +223,7 @@ class Session:
         table = LiveTable(self.console, epochs, config.trials, deadline)
         searcher = TuneSearcher(
             proposals,
-            may_start=lambda choice: clock.fits(choice, epochs, reserve),
+            may_start=lambda choice: self.signal is None and clock.fits(choice, epochs, reserve),
             limit=config.trials,
             queue=[(one.number, one.choice) for one in proposals.unfinished()],
         )
@@ -235,16 +258,12 @@ class Session:
                 callbacks=[follower], failure_config=tune.FailureConfig(max_failures=2),
             ),
         )  # fmt: skip
-        # until Tune has put its own handler in place: to end now is as good, as no trial runs yet
-        signal.signal(signal.SIGUSR1, self._too_early)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until Tune listens to it; no trial starts after a signal
         self._tuning = True
         try:
             tuner.fit()
         finally:
             self._tuning = False
-
-    def _too_early(self, number: int, frame: FrameType | None) -> None:
-        raise Interrupted(self.signal or number)
 
     def _finished(self, number: int, proposals: Proposals, tracker: Tracker) -> None:
         """A student more: the front, the hypervolume and, now and then, the figures anew."""
@@ -285,7 +304,8 @@ class Session:
         """Validation scores of what stands beside the students: the axes of the figures and of the hypervolume."""
         names = self._beside(teacher)
         jobs = [ScoreJob(what, "val", self.config.data, sets.folders, self.cache) for what in names.values()]
-        scores = score_all(jobs, lambda done, of: None)
+        with self._hold():
+            scores = score_all(jobs, lambda done, of: self._heed())
         self.beside = Beside(
             val={name: one.summary() for name, one in zip(names, scores, strict=True)},
             teacher=None if teacher is None else str(teacher.net.size),
@@ -303,7 +323,8 @@ class Session:
         names = self._beside(teacher)
         enhancers = [*names.values(), *(record["checkpoint"] for record in reversed(front))]
         jobs = [ScoreJob(one, "test", self.config.data, sets.folders, self.cache, more=True) for one in enhancers]
-        scores = score_all(jobs, self._tell_scored)
+        with self._hold():
+            scores = score_all(jobs, self._tell_scored)
         beside = dict(zip(names, scores, strict=False))
         members = scores[len(names) :][::-1]
         self.beside = replace(self.beside, test={name: one.summary() for name, one in beside.items()})
@@ -319,5 +340,6 @@ class Session:
         print_front(self.console, self.config, self.records, self.beside, apart, tracker.page(), self.started)
 
     def _tell_scored(self, done: int, of: int) -> None:
+        self._heed()
         if self.console.is_terminal:
             self.console.print(f"  test scores: {done} of {of}", end="\n" if done == of else "\r")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from model.allocator import keep_freed_memory
 from search.space import Choice
 from search.student import StudentJob, run_student
 
@@ -20,5 +21,6 @@ def trial(config: dict[str, Any], job: StudentJob) -> None:
     import torch
     from ray import tune
 
+    keep_freed_memory()
     torch.set_num_threads(max(1, int(tune.get_context().get_trial_resources().required_resources.get("CPU", 1))))
     run_student(job, config["number"], Choice(**config["choice"]), tune.report)
