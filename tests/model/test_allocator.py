@@ -31,4 +31,4 @@ def faults(mode: str) -> int:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the settings are those of glibc")
 def test_freed_memory_is_used_again_without_asking_the_system() -> None:
-    assert faults("kept") < 0.05 * faults("plain")
+    assert faults("kept") < 0.5 * faults("plain")
