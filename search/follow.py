@@ -90,7 +90,8 @@ class Follower(tune.Callback):
         text = getattr(trial, "get_pickled_error", lambda: None)() or trial.error_file or "unknown"
         reason = str(text).strip().splitlines()[-1] if str(text).strip() else "unknown"
         if self._table is not None:
-            self._table.failed(number, reason)
+            where = f" (traceback in {trial.error_file})" if trial.error_file else ""
+            self._table.failed(number, reason + where)
         if self._tracker is not None:
             self._tracker.tag_student(number, {"result": "FAIL", "error": reason})
             self._tracker.end_student(number, "FAILED")

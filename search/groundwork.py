@@ -68,7 +68,7 @@ class Groundwork:
             InputError: a teacher that cannot be used, or trials that ask for more CPUs or GPUs than there are.
         """
         if is_wanted(self.config):
-            given = given_teacher(self.config, self.space.microphones)
+            given = self._given_teacher()
             size = given.net.size if given is not None else self._to_train()[0]
             check_starts(self.config, self.space.feasible(), size)
         if self.config.address is None:
@@ -114,6 +114,16 @@ class Groundwork:
                                  + (f"lower it to {there}" if there else "leave it out"))  # fmt: skip
         return min(int(there / share) for share, there in asked.values())
 
+    @property
+    def _kept(self) -> Path:
+        """The search's own copy: for the record, for its later sessions, and for machines that share the folder."""
+        return self.config.folder / "teacher.safetensors"
+
+    def _given_teacher(self) -> SearchTeacher | None:
+        if self._kept.exists():
+            return SearchTeacher(load_network(self._kept, self.space.microphones)[0], self._kept)
+        return given_teacher(self.config, self.space.microphones)
+
     def _to_train(self) -> tuple[Size, float | None]:
         return teacher_to_train(self.config, self.space.microphones, self.device)
 
@@ -123,15 +133,12 @@ class Groundwork:
             self.console.print("Teacher: none.")
             return None
         torch.set_num_threads(os.cpu_count() or 1)
-        microphones = self.space.microphones
-        # the search's own copy: for the record, for its later sessions, and for other machines that share the folder
-        kept = self.config.folder / "teacher.safetensors"
-        teacher = SearchTeacher(load_network(kept, microphones)[0], kept) if kept.exists() else None
-        teacher = teacher or given_teacher(self.config, microphones)
+        teacher, kept = self._given_teacher(), self._kept
         if teacher is None:
             teacher = trained_teacher(
-                self.config, microphones, sets, self.cache, self.device, lambda line: self.console.print("  " + line)
-            )
+                self.config, self.space.microphones, sets, self.cache, self.device,
+                lambda line: self.console.print("  " + line),
+            )  # fmt: skip
         self.console.print(f"Teacher: size {teacher.net.size}, {paper_gmac(teacher.net.size):.3g} GMAC, {teacher.path}")
         if teacher.path != kept:
             write_atomic(kept, teacher.path.read_bytes())
@@ -184,17 +191,20 @@ class Groundwork:
         config = self.config
         if config.time_budget is None or (config.folder / "epochs.json").exists():
             return
-        size, training = None, 0.0
-        if is_wanted(config):
-            given = given_teacher(config, self.space.microphones)
-            if given is not None:
-                size = given.net.size
-            else:
-                size, seconds = self._to_train()
-                if not kept_at(config, size, seconds, sets, self.cache).exists():
-                    training = seconds or 0.0
+        size, training = self._expected_teacher(sets)
         _, choices = self.epochs(clock, None)
         self._check_left(clock, choices, clock.reserve(self.space.feasible()[-1], size), training)
+
+    def _expected_teacher(self, sets: Sets) -> tuple[Size | None, float]:
+        """Size of the teacher there will be, and the seconds that its training is given."""
+        if not is_wanted(self.config):
+            return None, 0.0
+        given = self._given_teacher()
+        if given is not None:
+            return given.net.size, 0.0
+        size, seconds = self._to_train()
+        kept = kept_at(self.config, size, seconds, sets, self.cache).exists()
+        return size, 0.0 if kept or seconds is None else seconds
 
     def _check_left(self, clock: Clock, choices: list[Choice], reserve: float, teacher: float = 0.0) -> None:
         """`teacher`: seconds for a teacher that is still to be trained."""
@@ -230,9 +240,13 @@ class Groundwork:
         self.check()
         config, say = self.config, self.console.print
         sets = self.sets()
-        teacher = given_teacher(config, self.space.microphones) if is_wanted(config) else None
+        teacher = self._given_teacher() if is_wanted(config) else None
         slots = self.slots(os.cpu_count() or 1)
         clock = self.clock(sets, slots)
+        self.check_time(clock, sets)
+        size, training = self._expected_teacher(sets)
+        if clock.budget is not None:
+            clock = replace(clock, budget=clock.budget - training)
         epochs, choices = self.epochs(clock, teacher)
         seconds = sum(clock.student_seconds(choice, epochs) for choice in choices) / slots
         sizes = self.space.feasible()
@@ -245,7 +259,8 @@ class Groundwork:
         if teacher is not None:
             say(f"Teacher: {teacher.net.size} ({paper_gmac(teacher.net.size):.3g} GMAC), {teacher.path}")
         elif is_wanted(config):
-            say("Teacher: none given, so one would be trained first.")
+            within = f", in {duration(training)}" if training else ""
+            say(f"Teacher: none given, so one of size {size} would be trained first{within}.")
         say(f"Students: up to {config.trials}, {slots} at a time, {epochs} epochs a stage; first the sizes "
             + ", ".join(str(choice.size) for choice in choices) + ".")  # fmt: skip
         within = f", within {duration(config.time_budget)} in all" if config.time_budget else ""

@@ -31,7 +31,7 @@ def start_ray(address: str | None) -> int:
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # `Follower` tells of trials that fail, in a line each
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         # "local": else a cluster named in RAY_ADDRESS would be joined

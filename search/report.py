@@ -13,6 +13,7 @@ from rich.table import Table
 
 from analysis.plots import pareto_html, pareto_png, size_figure, snr_figure
 from data.files import write_atomic
+from data.scene import Array
 from data.units import duration
 from model.ftjnf import Size
 from model.macs import Budget, paper_gmac
@@ -82,13 +83,14 @@ def _row(record: Record) -> list[str]:
     ]
 
 
-def _beside_rows(beside: Beside) -> list[list[str]]:
+def _beside_rows(config: SearchConfig, beside: Beside) -> list[list[str]]:
     rows = []
     for key in ("teacher", "delay-and-sum", "unprocessed"):
         if key in beside.val:
             name, cost = key, ""
             if key == "teacher" and beside.teacher is not None:
-                name, cost = f"teacher {beside.teacher}", f"{paper_gmac(Size.parse(beside.teacher)):.3f}"
+                size = Size.parse(beside.teacher, Array.parse(config.data.array).microphones)
+                name, cost = f"teacher {size}", f"{paper_gmac(size):.3f}"
             test = beside.test.get(key, {}).get("pesq")
             rows.append(["", name, "", cost, "", "", "", "", f"{beside.val[key]['pesq']:.3f}",
                          "" if test is None else f"{test:.3f}", ""])  # fmt: skip
@@ -145,7 +147,7 @@ def print_front(
     for record in records:
         if record["front"]:
             table.add_row(*_row(record))
-    for row in _beside_rows(beside):
+    for row in _beside_rows(config, beside):
         table.add_row(*row, style="dim")
     console.print()
     console.print(table)
@@ -161,7 +163,7 @@ def write_report(folder: Path, config: SearchConfig, records: Sequence[Record], 
     """Writes `report.md`: the front as a table and what is to be known of it. Returns its path."""
     lines = [f"# Search {config.name}: students under {config.budget}", ""]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    rows = [_row(record) for record in records if record["front"]] + _beside_rows(beside)
+    rows = [_row(record) for record in records if record["front"]] + _beside_rows(config, beside)
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     lines += ["", *[f"- {remark}" for remark in _remarks(config, records, beside, apart)], ""]
     lines += [

@@ -24,6 +24,7 @@ from model.ftjnf import Size
 from model.macs import Budget, paper_gmac
 from model.weights import load_network
 from search.config import SearchConfig
+from search.run import main
 from search.sampler import Proposals
 from search.tracking_store import default_uri
 
@@ -59,9 +60,9 @@ class Command:
         out, err = folder / f"{name}.out", folder / f"{name}.err"
         words = [sys.executable, str(SCRIPT), *flags, "--storage", str(folder / STORAGE)]
         with open(out, "wb") as stdout, open(err, "wb") as stderr:
-            process = subprocess.Popen(
-                words, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=stdout, stderr=stderr
-            )
+            # without --address no cluster is joined, whatever Ray finds in the environment
+            environment = os.environ | {"OMP_NUM_THREADS": "1", "RAY_ADDRESS": "127.0.0.1:1"}
+            process = subprocess.Popen(words, cwd=folder, env=environment, stdout=stdout, stderr=stderr)
         return cls(process, out, err)
 
     def end(self) -> Ended:
@@ -261,3 +262,16 @@ def test_mlflow_has_the_search_and_each_student_once(resumed: Ended, folder: Pat
 def test_student_of_the_front_can_be_chosen(resumed: Ended, folder: Path, run: Path) -> None:
     choose([str(run), "--rule", "best", "--out", str(folder / "chosen")])
     assert list((folder / "chosen").glob("*.onnx"))
+
+
+def test_search_that_is_stopped_before_its_first_trial_can_go_on_as_well(folder: Path, tiny_flags: list[str]) -> None:
+    command = Command.start(folder, "early", *tiny_flags, "--name", "early")
+    until = time.monotonic() + LONG
+    while not (folder / STORAGE / "early" / "search.json").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    command.process.send_signal(signal.SIGINT)
+    ended = command.end()
+    assert ended.code == 130, ended.err
+    assert ended.err == ""
+    assert ended.out.splitlines()[-1].startswith("Stopped. Go on with: python search/run.py --resume early")
+    assert main(["--resume", "early", "--storage", str(folder / STORAGE), "--dry-run"]) == 0

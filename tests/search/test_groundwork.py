@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from data.errors import InputError
+from data.files import read_json
+from data.plan import Sets, prepare
+from model.ftjnf import Size
+from model.pace import Pace
+from search.clock import Clock
+from search.flags import read_flags, search_config
+from search.groundwork import Groundwork
+
+Make = Callable[..., Groundwork]
+
+
+@pytest.fixture
+def ground(tmp_path: Path, tiny_flags: list[str], cache: Path) -> Make:
+    """Makes the groundwork of the tiny search; keywords change its configuration."""
+    config = search_config(read_flags([*tiny_flags, "--storage", str(tmp_path), "--name", "x"]))
+
+    def make(**changes: Any) -> Groundwork:
+        changed = replace(config, **changes)
+        console = Console(file=io.StringIO(), markup=False, width=160)
+        return Groundwork(changed, changed.space(5), cache, console, time.time())
+
+    return make
+
+
+@pytest.fixture
+def sets(ground: Make) -> Sets:
+    return ground().sets()
+
+
+def said(ground: Groundwork) -> str:
+    assert isinstance(ground.console.file, io.StringIO)
+    return ground.console.file.getvalue()
+
+
+def test_sets_are_told_with_what_could_not_be_used(ground: Make, tmp_path: Path, small_corpus) -> None:
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    for path in small_corpus.noise.iterdir():
+        (noise / path.name).symlink_to(path)
+    broken = noise / "hum0_0.wav"
+    broken.unlink()
+    broken.write_bytes(b"")
+    first = ground()
+    one = ground(data=replace(first.config.data, noise=noise))
+    one.sets()
+    assert str(noise) in said(one)
+    assert "8 speakers" in said(one)
+    (line,) = [line for line in said(one).splitlines() if "skipped" in line]
+    assert line.startswith("  skipped 1 unusable files of ")
+    assert str(broken) in line
+
+
+def test_students_at_a_time_follow_from_what_each_is_given(ground: Make) -> None:
+    assert ground().slots(4) == 4
+    assert ground(cpus_per_trial=2.0).slots(5) == 2
+    assert ground(cpus_per_trial=0.5).slots(2) == 4
+    with pytest.raises(InputError, match="--cpus-per-trial 3 is more than the 2 CPUs there are; lower it to 2"):
+        ground(cpus_per_trial=3.0).slots(2)
+
+
+def test_gpus_bound_the_students_at_a_time(ground: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert ground(gpus_per_trial=0.25).slots(16) == 4
+    assert ground(gpus_per_trial=0.25).slots(2) == 2
+    with pytest.raises(InputError, match="--gpus-per-trial 2 is more than the 1 GPUs there are; lower it to 1"):
+        ground(gpus_per_trial=2.0).slots(16)
+
+
+def test_search_keeps_a_copy_of_its_teacher_and_needs_no_other(
+    ground: Make, sets: Sets, teacher_file: Path, tmp_path: Path
+) -> None:
+    first = ground().teacher(sets)
+    assert first is not None
+    assert first.path == tmp_path / "x" / "teacher.safetensors"
+    assert first.path.read_bytes() == teacher_file.read_bytes()
+    later = ground(teacher=str(tmp_path / "gone"))
+    later.check()
+    again = later.teacher(sets)
+    assert again is not None
+    assert again.digest == first.digest
+
+
+def test_targets_are_made_once_for_all_students(ground: Make, tmp_path: Path, cache: Path) -> None:
+    data = replace(ground().config.data, remix=False)
+    one = replace(ground(data=data), cache=tmp_path / "cache")
+    sets = prepare(data, cache)
+    one.targets(one.teacher(sets), sets)
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")}
+    assert len([path for path in made if path.name == "index.json"]) == 2  # training and validation
+    one.targets(one.teacher(sets), sets)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")} == made
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"methods": ("none",)}, {"address": "auto"}, {"teacher": "none", "methods": ("none",), "inits": ("random",)}],
+)
+def test_no_targets_are_made_where_none_are_needed(
+    ground: Make, sets: Sets, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    one = replace(ground(**changes), cache=tmp_path / "cache")
+    one.targets(one.teacher(sets), sets)
+    assert not (tmp_path / "cache").exists()
+
+
+def slow(sets: Sets, one: Groundwork) -> Clock:
+    """A clock for which a step takes a second."""
+    return replace(one.clock(sets, 2), pace=Pace(1.0, 0.0))
+
+
+def test_clock_knows_the_amounts_of_data(ground: Make, sets: Sets) -> None:
+    clock = ground(time_budget=60.0).clock(sets, 2)
+    assert (clock.budget, clock.slots, clock.train_clips, clock.val_clips) == (60.0, 2, 4, 2)
+    assert clock.score_seconds == sets.score_val.seconds
+    assert clock.step_seconds == 4.0  # four clips of a second
+    assert clock.pace.step(Size(8, 4)) > 0
+
+
+def test_epochs_are_fitted_to_the_time_only_where_they_shall_be(ground: Make, sets: Sets) -> None:
+    fixed, fitted = (ground(time_budget=200.0, fit_epochs=fit) for fit in (False, True))
+    train = replace(fixed.config.train, epochs=500)
+    fixed, fitted = (ground(time_budget=200.0, fit_epochs=fit, train=train) for fit in (False, True))
+    assert fixed.epochs(slow(sets, fixed), None)[0] == 500
+    epochs, choices = fitted.epochs(slow(sets, fitted), None)
+    assert 1 < epochs < 200
+    assert len(choices) == 3
+    endless = ground(fit_epochs=True, train=train)
+    assert endless.epochs(slow(sets, endless), None)[0] == 500
+
+
+def test_epochs_are_decided_once_for_all_sessions(ground: Make, sets: Sets, tmp_path: Path) -> None:
+    train = replace(ground().config.train, epochs=500)
+    one = ground(time_budget=200.0, fit_epochs=True, train=train)
+    epochs = one.decide_epochs(slow(sets, one), None)
+    assert read_json(tmp_path / "x" / "epochs.json")["epochs"] == epochs
+    faster = replace(one.clock(sets, 2), pace=Pace(0.001, 0.0))
+    assert one.decide_epochs(faster, None) == epochs
+    late = replace(one, started=one.started - 1000)
+    late.check_time(slow(sets, late), sets)  # a resumed search has its epochs, and students to show
+    assert late.decide_epochs(slow(sets, late), None) == epochs
+
+
+def test_time_that_is_too_short_names_one_that_is_not(ground: Make, sets: Sets, tmp_path: Path) -> None:
+    short = ground(time_budget=30.0)
+    with pytest.raises(InputError) as caught:
+        short.decide_epochs(slow(sets, short), None)
+    assert not (tmp_path / "x").exists()
+    minutes = int(str(caught.value).rpartition(" ")[2].removesuffix("min"))
+    assert "--time-budget 30 s leaves" in str(caught.value)
+    enough = ground(time_budget=60.0 * minutes)
+    assert enough.decide_epochs(slow(sets, enough), None) == 1
+
+
+def test_time_for_a_teacher_to_be_trained_counts(ground: Make, sets: Sets) -> None:
+    given, trained = (ground(time_budget=60.0, teacher=teacher) for teacher in (ground().config.teacher, None))
+    given.check_time(slow(sets, given), sets)
+    with pytest.raises(InputError, match="--time-budget 1 min 00 s leaves"):
+        trained.check_time(slow(sets, trained), sets)
+
+
+def test_dry_run_reckons_with_the_teacher(ground: Make, sets: Sets, tmp_path: Path) -> None:
+    one = ground(teacher=None, teacher_size="16/4", time_budget=600.0)
+    one.dry_run()
+    text = said(one)
+    assert "one of size 16/4 would be trained first, in 3 min 20 s" in text
+    assert f"{os.cpu_count()} at a time" in text
+    assert "Nothing was trained." in text
+    assert not (tmp_path / "x").exists()

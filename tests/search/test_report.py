@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import search.report
+from model.ftjnf import Size
+from model.macs import Budget, paper_gmac
+from search.beside import Beside
+from search.config import SearchConfig
+from search.flags import read_flags, search_config
+from search.report import draw, print_front, write_report
+from search.results import Record, costs, mark_front
+
+BY_SNR = {"-5": 1.2, "0": 1.4, "5": 1.6, "10": 1.8, "15": 2.0}
+VAL = {"unprocessed": {"pesq": 1.2}, "delay-and-sum": {"pesq": 1.4}, "teacher": {"pesq": 2.5}}
+TEST = {"unprocessed": {"pesq": 1.1}, "delay-and-sum": {"pesq": 1.3}, "teacher": {"pesq": 2.4}}
+BESIDE = Beside(VAL, TEST, "128/32")
+APART = (0.5, 0.2, 0.8)
+
+
+def record(trial: int, size: Size, pesq: float, **changes: Any) -> Record:
+    return {
+        "trial": trial, "f_hidden": size.f_hidden, "t_hidden": size.t_hidden, "kd_method": "linear",
+        "alpha_schedule": "cosine", "init": "slice", **costs(size), "pesq_val": pesq, "pesq_val_by_snr": BY_SNR,
+        "pesq_val_interval": [pesq - 0.1, pesq + 0.1], "pesq_test": pesq - 0.1, "pesq_test_interval": [1.4, 1.6],
+        "stopped": "", "unscored_test": 0, **changes,
+    }  # fmt: skip
+
+
+RECORDS = mark_front([record(0, Size(8, 4), 1.5), record(1, Size(80, 32), 2.0), record(2, Size(88, 40), 1.9)])
+
+
+def config_of(*flags: str) -> SearchConfig:
+    return search_config(read_flags(["--budget", "2GMAC", "--name", "mine", *flags]))
+
+
+OWN = ("--speech", "a", "--noise", "b", "--rirs", "c")
+
+
+def printed(records: list[Record] = RECORDS, beside: Beside = BESIDE, apart: Any = APART, *flags: str) -> str:
+    console = Console(file=io.StringIO(), width=160, markup=False)
+    print_front(console, config_of(*flags), records, beside, apart, "mlflow ui", time.time() - 65)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def row(text: str, start: str) -> list[str]:
+    return next(line for line in text.splitlines() if line.strip().startswith(start)).split()
+
+
+def test_front_is_printed_with_costs_scores_and_what_stands_beside_it() -> None:
+    text = printed()
+    assert "Pareto front of 3 students under 2GMAC" in text
+    cheap = row(text, "0 ")
+    assert cheap == ["0", "8/4", "874", "0.024", "0.012", "linear", "cosine", "slice", "1.500", "1.400", "1.40..1.60"]
+    assert row(text, "1 ")[1] == "80/32"
+    assert not [line for line in text.splitlines() if "88/40" in line]  # not on the front
+    assert row(text, "teacher 128/32")[2:] == [f"{paper_gmac(Size(128, 32)):.3f}", "2.500", "2.400"]
+    assert row(text, "unprocessed")[1:] == ["1.200", "1.100"]
+    assert "mlflow ui" in text
+    assert f"python analysis/choose.py {config_of().folder}" in text
+    assert "It took 1 min 05 s." in text
+
+
+def test_remarks_say_what_the_scores_allow_to_say() -> None:
+    text = printed()
+    assert "are apart by more than chance: +0.500 PESQ" in text
+    assert "Every member of the front is above the unprocessed input." in text
+    assert "The teacher is above all of them." in text
+    assert "size E costs 1.11 GMAC" in text
+    assert "demo scores" in text
+    assert "demo scores" not in printed(RECORDS, BESIDE, APART, *OWN)
+
+    noisy = Beside(
+        VAL, TEST | {"unprocessed": {"pesq": 1.45}, "teacher": {"pesq": 1.8}}, "128/32", "Too small a teacher."
+    )
+    records = mark_front([record(0, Size(8, 4), 1.5, stopped="time", unscored_test=2), record(1, Size(80, 32), 2.0)])
+    text = printed(records, noisy, (0.1, -0.1, 0.3))
+    assert "are NOT apart by more than chance" in text
+    assert "Below the unprocessed input: 0." in text
+    assert "As good as the teacher or better on these clips: 1." in text
+    assert "Too small a teacher." in text
+    assert "1 students were ended early by the time budget" in text
+    assert "2 test clips could not be scored" in text
+
+
+def test_front_of_one_student_without_a_teacher_is_printed_too() -> None:
+    beside = Beside({"unprocessed": {"pesq": 1.2}}, {"unprocessed": {"pesq": 1.1}})
+    text = printed(mark_front([record(0, Size(8, 4), 1.5)]), beside, None)
+    assert row(text, "0 ")[1] == "8/4"
+    assert "teacher" not in text
+
+
+def test_teacher_of_another_array_has_its_own_cost() -> None:
+    text = printed(RECORDS, BESIDE, APART, "--array", "line")
+    microphones = config_of("--array", "line").space(5).microphones
+    assert row(text, "teacher 128/32")[2] == f"{paper_gmac(Size(128, 32, microphones=microphones)):.3f}"
+
+
+def test_report_has_the_same_rows_as_a_table(tmp_path: Path) -> None:
+    path = write_report(tmp_path, config_of(), RECORDS, BESIDE, APART)
+    lines = path.read_text().splitlines()
+    assert lines[0] == "# Search mine: students under 2GMAC"
+    rows = [line for line in lines if line.startswith("|")]
+    assert len({line.count("|") for line in rows}) == 1
+    assert [line.split("|")[2].strip() for line in rows[2:]] == [
+        "8/4", "80/32", "teacher 128/32", "delay-and-sum", "unprocessed",
+    ]  # fmt: skip
+    assert any("apart by more than chance" in line for line in lines)
+
+
+def test_figures_are_drawn_and_one_that_cannot_be_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError("no ink")
+
+    monkeypatch.setattr(search.report, "size_figure", broken)
+    drawn = draw(tmp_path, RECORDS, BESIDE, Budget.parse("2GMAC"), demo=True)
+    assert [path.name for path in drawn] == ["pareto.png", "pareto.html", "figure3.png"]
+    assert all(path.stat().st_size > 1000 for path in drawn)
+    assert "figure4.png could not be drawn" in caplog.text
