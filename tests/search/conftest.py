@@ -14,6 +14,12 @@ from model.weights import save_network
 TEACHER = Size(24, 8)
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """A search sets torch's threads as it needs them; tests share their cores with others."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The root of the caches, shared by the tests of this folder: the small corpus is decoded once."""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from data.plan import DataPlan, prepare
 from model.score import Scores
@@ -14,7 +13,6 @@ from search.final import ScoreJob, add_test_scores, ends_apart, run_score
 
 @pytest.fixture(scope="module")
 def job(small_corpus, cache: Path) -> ScoreJob:
-    torch.set_num_threads(1)
     plan = DataPlan(
         small_corpus.speech, small_corpus.noise, small_corpus.rirs, train_clips=4, val_clips=2, score_clips=1,
         test_clips=2, clip_seconds=1.0,

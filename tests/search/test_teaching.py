@@ -51,9 +51,9 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def _a_second_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is measured: an epoch of 1.35 s (one training step and the forward pass of one)."""
-    monkeypatch.setattr(search.teaching, "time_step", lambda *_: 1.0)
+def _ten_seconds_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured: an epoch of 13.5 s (one training step and the forward pass of one)."""
+    monkeypatch.setattr(search.teaching, "time_step", lambda *_: 10.0)
 
 
 def test_demo_takes_the_packaged_teacher(packaged: Path) -> None:
@@ -120,14 +120,14 @@ def test_slices_need_the_directions_of_their_teacher() -> None:
     check_starts(sliced, [one], Size(16, 8))
 
 
-@pytest.mark.usefixtures("_a_second_a_step")
+@pytest.mark.usefixtures("_ten_seconds_a_step")
 def test_teacher_is_trained_once_and_kept_for_the_next_search(own: SearchConfig, sets: Sets, tmp_path: Path) -> None:
-    config, lines = replace(own, teacher_time=8.2), []
+    config, lines = replace(own, teacher_time=82.0), []
     first = trained_teacher(config, 5, sets, tmp_path, CPU, lines.append)
     assert "no weights were given, so one is trained first" in lines[0]
-    assert sum(line.startswith("epoch") for line in lines) == 6  # of 1.35 s
+    assert sum(line.startswith("epoch") for line in lines) == 6  # of 13.5 s
     assert first.net.size == Size(8, 4)
-    assert first.path == kept_at(config, Size(8, 4), 8.2, sets, tmp_path)
+    assert first.path == kept_at(config, Size(8, 4), 82.0, sets, tmp_path)
     assert load_network(first.path)[0].size == Size(8, 4)
 
     lines.clear()
@@ -135,10 +135,10 @@ def test_teacher_is_trained_once_and_kept_for_the_next_search(own: SearchConfig,
     assert second.digest == first.digest
     assert lines == [f"teacher 8/4: taken from an earlier search ({first.path})"]
     other = replace(config, train=replace(config.train, lr=2e-3))
-    assert kept_at(other, Size(8, 4), 8.2, sets, tmp_path) != first.path
+    assert kept_at(other, Size(8, 4), 82.0, sets, tmp_path) != first.path
 
 
-@pytest.mark.usefixtures("_a_second_a_step")
+@pytest.mark.usefixtures("_ten_seconds_a_step")
 def test_teacher_that_was_stopped_goes_on_with_the_epochs_decided_then(
     own: SearchConfig, sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,23 +149,23 @@ def test_teacher_that_was_stopped_goes_on_with_the_epochs_decided_then(
         if line.startswith("epoch 2/"):
             raise Killed
 
-    config, lines = replace(own, teacher_time=8.2), []
+    config, lines = replace(own, teacher_time=82.0), []
     with pytest.raises(Killed):
         trained_teacher(config, 5, sets, tmp_path, CPU, killed_in_epoch_two)
     with monkeypatch.context() as patch:
-        patch.setattr(search.teaching, "time_step", lambda *_: 0.1)  # the machine is faster now
+        patch.setattr(search.teaching, "time_step", lambda *_: 1.0)  # the machine is faster now
         trained_teacher(config, 5, sets, tmp_path, CPU, lines.append)
     assert [line[:9] for line in lines if line.startswith("epoch")] == [f"epoch {n}/6" for n in (3, 4, 5, 6)]
 
 
-@pytest.mark.usefixtures("_a_second_a_step")
+@pytest.mark.usefixtures("_ten_seconds_a_step")
 def test_time_for_too_few_epochs_is_refused_before_the_first_step(
     own: SearchConfig, sets: Sets, tmp_path: Path
 ) -> None:
-    config = replace(own, teacher_size="C", time_budget=18.0)
+    config = replace(own, teacher_size="C", time_budget=180.0)
     with pytest.raises(InputError) as caught:
         trained_teacher(config, 5, sets, tmp_path, CPU, lambda line: None)
-    for part in ("size 128/32", "6 s for it are too few for 5 epochs", "--time-budget 1min", "--teacher FILE"):
+    for part in ("size 128/32", "1 min 00 s for it are too few for 5 epochs", "--time-budget 4min", "--teacher FILE"):
         assert part in str(caught.value)
     assert not list(tmp_path.iterdir())
 
