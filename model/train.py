@@ -113,9 +113,9 @@ class TrainConfig:
 class EpochRecord:
     """What one epoch did. Losses are means over examples; NaN where a loss was not computed.
 
-    `epoch` counts over all stages from 1, `alpha` and `lr` are those of its last step, `best` tells whether the epoch is
-    the best of its stage so far, `done` whether it was the last one of the training, `output_trained` whether a PESQ of
-    this epoch means anything.
+    `epoch` counts over all stages from 1, `alpha` and `lr` are those of its last step, `best` tells whether the epoch
+    is the best of its stage so far, `done` whether it was the last one of the training, `output_trained` whether a PESQ
+    of this epoch means anything.
     """
 
     epoch: int
