@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from data.array import Array
 from data.bank import Bank, open_bank
 from data.demo import demo_corpus
 from data.errors import InputError
 from data.examples import ExampleSet, FreshScenes, SetSpec, build_set
 from data.files import cache_root, locked
-from data.scene import Array, SceneSource
+from data.scene import SceneSource
 from data.sources import Banks, load_corpora
 
 Progress = Callable[[str, float], None]

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data import RATE
+from data.array import Array
 from data.examples import ExampleSet
-from data.scene import SNRS_DB, Array
+from data.scene import SNRS_DB
 from model.ftjnf import FTJNF, REFERENCE
 from model.pesq_pool import PesqPool
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 
+from data.array import Array
 from data.errors import InputError, run_command
 from data.files import file_digest, plain, read_json, write_json
 from data.flags import CommandParser, add_data_arguments, data_plan
 from data.plan import DataPlan, Sets, prepare
-from data.scene import Array
 from data.units import duration, parse_duration
 from model.allocator import keep_freed_memory
 from model.ftjnf import FTJNF, Size
@@ -30,7 +30,8 @@ from model.pace import epoch_seconds, time_step
 from model.pesq_pool import PesqPool
 from model.precision import choose_device, choose_precision
 from model.score import Scores, delay_and_sum, network_enhancer, score, unprocessed
-from model.train import TrainConfig, Training
+from model.train import Training
+from model.train_config import TrainConfig
 from model.weights import load_network, save_network
 
 PACKAGED = Path(__file__).parent / "packaged" / "teacher.safetensors"

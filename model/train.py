@@ -7,106 +7,30 @@ thread count).
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from data.errors import InputError
-from data.examples import ExampleSet
-from data.files import text_digest, write_atomic
-from model.distill import METHODS, Stage, TermScales, plan, soft_terms, total_loss
-from model.ftjnf import FTJNF, Activations, Size, apply_mask
-from model.gram import Gram
+from data.examples import ExampleSet, FreshScenes
+from data.files import text_digest
+from model.checkpoint import read_checkpoint, write_checkpoint
+from model.distill import METHODS, Stage, TermScales, soft_terms, total_loss
+from model.ftjnf import FTJNF, Activations, apply_mask
 from model.losses import hard_loss
 from model.plateau import Plateau
 from model.precision import arithmetic
 from model.stft import stft
 from model.targets import Teacher
+from model.train_config import TrainConfig
 from model.weights import save_network
-
-LR_SCHEDULES = ("plateau", "cosine")
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What a training is; the defaults are the paper's.
-
-    Args:
-        size: of the network.
-        method: KD method, a key of `model.distill.METHODS`.
-        schedule: alpha schedule, a key of `model.distill.SCHEDULES`.
-        init: "random", or "slice" of the teacher; here only told, the caller gives the start.
-        alpha: of the schedule `constant`.
-        ramp: epochs of the ramps of `linear` and `cosine`; None for half of the stage.
-        gram: how eq. 7 is evaluated.
-        soft_scale: "first" or "none", see `TermScales`.
-        epochs: at most, in each stage.
-        batch: examples a step.
-        lr: Adam's learning rate at the start of each stage.
-        lr_schedule: "plateau" halves it when the validation loss stalls and stops early; "cosine" takes it to zero over
-            the stage's epochs, which short trainings gain from.
-        halve_after: epochs without improvement before the learning rate is halved.
-        stop_after: epochs without improvement before a stage ends.
-        clip_norm: largest norm of the gradient; None for no limit, as in the paper.
-        precision: "fp32" or "bf16" products in the LSTMs.
-        seed: of the start, the order of examples and the positions.
-    """
-
-    size: Size
-    method: str = "none"
-    schedule: str = "two-stage"
-    init: str = "random"
-    alpha: float = 0.5
-    ramp: int | None = None
-    gram: Gram = field(default_factory=Gram)
-    soft_scale: str = "first"
-    epochs: int = 100
-    batch: int = 4
-    lr: float = 5e-4
-    lr_schedule: str = "plateau"
-    halve_after: int = 3
-    stop_after: int = 6
-    clip_norm: float | None = None
-    precision: str = "fp32"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        plan(self.method, self.schedule, self.alpha, self.ramp)  # has its own complaints
-        if self.lr_schedule not in LR_SCHEDULES:
-            raise InputError(
-                f"learning-rate schedule {self.lr_schedule!r} is unknown; choose {' or '.join(LR_SCHEDULES)}"
-            )
-        for name in ("epochs", "batch", "halve_after", "stop_after"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1 but is {getattr(self, name)}")
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise InputError(f"the learning rate must be a positive number but is {self.lr}")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise InputError(f"the largest norm of the gradient must be positive but is {self.clip_norm}")
-        if self.seed < 0:
-            raise InputError(f"the seed must not be negative but is {self.seed}")
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages of this training."""
-        return plan(self.method, self.schedule, self.alpha, self.ramp)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-serialisable values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        """The inverse of `to_dict`."""
-        return cls(**(values | {"size": Size(**values["size"]), "gram": Gram(**values["gram"])}))
 
 
 @dataclass(frozen=True)
@@ -135,12 +59,6 @@ class EpochRecord:
     scales: dict[str, float]
 
 
-class Examples(Protocol):
-    """A source of training batches: a fixed set, or fresh scenes."""
-
-    def __len__(self) -> int: ...
-
-
 class Training:
     """One network's training, epoch by epoch.
 
@@ -164,7 +82,7 @@ class Training:
         self,
         config: TrainConfig,
         net: FTJNF,
-        train: Any,
+        train: ExampleSet | FreshScenes,
         val: ExampleSet,
         teacher: Teacher | None,
         teacher_val: Teacher | None,
@@ -336,23 +254,14 @@ class Training:
             "scales": self.scales.state(),
             "history": [asdict(record) for record in self.history],
         }
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_atomic(self.folder / "last.pt", buffer.getvalue())
+        write_checkpoint(self.folder / "last.pt", state)
 
     def _load(self) -> None:
-        path = self.folder / "last.pt"
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            same = TrainConfig.from_dict(state["config"]) == self.config
-            same = same and state.get("recipe") in (None, text_digest(self.recipe))
-        except Exception as error:  # whatever a broken file makes torch raise
-            reason = (str(error) or repr(error)).splitlines()[0]
-            raise InputError(f"{path} cannot be read as a checkpoint ({reason}); delete it to train anew") from None
-        if not same:
-            raise InputError(
-                f"{path} is the checkpoint of other settings or other data; choose another folder or delete it"
-            )
+        def same(state: dict[str, Any]) -> bool:
+            recipe = state.get("recipe") in (None, text_digest(self.recipe))
+            return recipe and TrainConfig.from_dict(state["config"]) == self.config
+
+        state = read_checkpoint(self.folder / "last.pt", same)
         self.stage, self._epoch_in_stage = state["stage"], state["epoch_in_stage"]
         self.net.load_state_dict(state["net"])
         self._best = state["best"]

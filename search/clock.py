@@ -10,7 +10,7 @@ from data.plan import Sets
 from model.distill import METHODS, plan
 from model.ftjnf import Size
 from model.pace import FORWARD_SHARE, Pace, epoch_seconds
-from model.train import TrainConfig
+from model.train_config import TrainConfig
 from search.space import Choice
 
 PESQ_SHARE = 0.025

@@ -11,7 +11,7 @@ from typing import Any
 from data.errors import InputError
 from data.plan import DataPlan
 from model.macs import Budget
-from model.train import TrainConfig
+from model.train_config import TrainConfig
 from search.space import Space, parse_sizes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

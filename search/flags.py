@@ -9,16 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data.array import ARRAYS
 from data.errors import InputError
 from data.files import read_json
 from data.flags import CommandParser, add_data_arguments, data_plan
 from data.plan import DataPlan
-from data.scene import ARRAYS
 from data.units import parse_duration
 from model.distill import METHODS, SCHEDULES
 from model.macs import Budget
 from model.precision import PRECISIONS, choose_device, choose_precision
-from model.train import LR_SCHEDULES
+from model.train_config import LR_SCHEDULES
 from search.config import NAME, SearchConfig
 from search.preset import PRESETS
 from search.tracking_store import absolute_uri

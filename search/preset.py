@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from data.plan import DataPlan
 from model.distill import METHODS, SCHEDULES
 from model.ftjnf import Size
-from model.train import TrainConfig
+from model.train_config import TrainConfig
 
 _ANY = Size(1, 1)  # the size of a preset's training is set by each student
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.plots import pareto_html, pareto_png, size_figure, snr_figure
+from data.array import Array
 from data.files import write_atomic
-from data.scene import Array
 from data.units import duration
 from model.ftjnf import Size
 from model.macs import Budget, paper_gmac

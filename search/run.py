@@ -17,9 +17,9 @@ if __name__ == "__main__":
 
 from rich.console import Console
 
+from data.array import Array
 from data.errors import InputError, run_command
 from data.files import cache_root, plain
-from data.scene import Array
 from model.allocator import keep_freed_memory
 from model.macs import Budget
 from search.config import SearchConfig

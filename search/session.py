@@ -7,11 +7,8 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
@@ -24,14 +21,16 @@ from search import results
 from search.beside import BASELINES, Beside
 from search.clock import Clock
 from search.config import SearchConfig
-from search.final import ScoreJob, add_test_scores, ends_apart, score_all
+from search.final import add_test_scores, ends_apart
 from search.follow import Follower
 from search.groundwork import Groundwork
 from search.live import LiveTable
 from search.ray_session import start_ray, stop_ray
 from search.report import draw, print_front, write_report
 from search.sampler import Proposals, Sampler
+from search.scoring import ScoreJob, score_all
 from search.searcher import TuneSearcher
+from search.signals import Signals
 from search.space import Space
 from search.student import StudentJob
 from search.teaching import SearchTeacher, too_small
@@ -41,8 +40,6 @@ from search.trial import trial
 
 DRAWING = 20
 """Figures are drawn anew when at least so many times the time that it takes has passed: it takes from the trainings."""
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 RECORDS = ("front.json", "front.csv", "students.json", "search.json", "data.json", "report.md")
 """Files of the run folder that are copied to the search's MLflow run at the end."""
@@ -70,8 +67,7 @@ class Session:
         self.ground = Groundwork(config, space, cache, console, started)
         self.beside = Beside()
         self.records: list[results.Record] = []
-        self.signal: int | None = None
-        self._tuning = self._held = False
+        self.signals = Signals()
         self._drawn = (0.0, 0.0)  # when the figures were last drawn, and the seconds that it took
 
     def run(self) -> tuple[list[results.Record], int]:
@@ -84,15 +80,13 @@ class Session:
             InputError: something cannot be used; then nothing was trained, or no student could finish.
             Interrupted: a signal came while nothing was being trained by Tune.
         """
-        handlers = {number: signal.getsignal(number) for number in SIGNALS}
-        self._listen()
+        self.signals.listen()
         try:
             return self._run()
         finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+            self.signals.restore()
             stop_ray()
-            if self.signal is not None and (self.folder / "search.json").exists():
+            if self.signals.caught is not None and (self.folder / "search.json").exists():
                 storage = self.config.storage
                 where = "" if Path(storage) == Path("runs").absolute() else f" --storage {storage}"
                 self.console.print(f"Stopped. Go on with: python search/run.py --resume {self.config.name}{where}")
@@ -143,42 +137,15 @@ class Session:
         finally:
             tracker.close(state)
 
-    def _listen(self) -> None:
-        for number in SIGNALS:
-            signal.signal(number, self._stop)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        """While trials run, the first signal ends Tune in order, through its own door; any other one ends at once."""
-        second = self.signal is not None
-        self.signal = self.signal or number
-        if second or not (self._tuning or self._held):
-            raise Interrupted(number)
-        if self._tuning:
-            os.kill(os.getpid(), signal.SIGUSR1)
-
-    @contextmanager
-    def _hold(self) -> Iterator[None]:
-        """Lets a first signal wait for the end of a call into Ray, which loses exceptions raised by signal handlers."""
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
-        self._heed()
-
-    def _heed(self) -> None:
-        if self.signal is not None:
-            raise Interrupted(self.signal)
-
     def _start_ray(self) -> int:
-        with self._hold():
+        with self.signals.hold():
             try:
                 return start_ray(self.config.address)
             except SystemExit:  # Ray's own handler of SIGTERM, which it puts in place as it starts
-                self.signal = signal.SIGTERM
-                raise Interrupted(self.signal) from None
+                self.signals.caught = signal.SIGTERM
+                raise Interrupted(signal.SIGTERM) from None
             finally:
-                self._listen()
+                self.signals.listen()
 
     def _open_tracker(self, tracker: Tracker, sets: Sets) -> None:
         """Opens the search's run.
@@ -223,7 +190,7 @@ class Session:
         table = LiveTable(self.console, epochs, config.trials, deadline)
         searcher = TuneSearcher(
             proposals,
-            may_start=lambda choice: self.signal is None and clock.fits(choice, epochs, reserve),
+            may_start=lambda choice: self.signals.caught is None and clock.fits(choice, epochs, reserve),
             limit=config.trials,
             queue=[(one.number, one.choice) for one in proposals.unfinished()],
         )
@@ -234,9 +201,9 @@ class Session:
         finally:
             table.stop()
         self.records = results.student_records(self.folder / "students", proposals.trials(), self.records)
-        if self.signal is not None:
+        if self.signals.caught is not None:
             self._show(tracker)
-            return 128 + self.signal
+            return 128 + self.signals.caught
         for proposal in proposals.unfinished():  # ended without a result: nothing will come of it any more
             proposals.tell(proposal.number, None, "FAIL")
         self._end(sets, teacher, tracker, [one.state for one in proposals.trials()])
@@ -258,12 +225,8 @@ class Session:
                 callbacks=[follower], failure_config=tune.FailureConfig(max_failures=2),
             ),
         )  # fmt: skip
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until Tune listens to it; no trial starts after a signal
-        self._tuning = True
-        try:
+        with self.signals.tuning():
             tuner.fit()
-        finally:
-            self._tuning = False
 
     def _finished(self, number: int, proposals: Proposals, tracker: Tracker) -> None:
         """A student more: the front, the hypervolume and, now and then, the figures anew."""
@@ -304,8 +267,8 @@ class Session:
         """Validation scores of what stands beside the students: the axes of the figures and of the hypervolume."""
         names = self._beside(teacher)
         jobs = [ScoreJob(what, "val", self.config.data, sets.folders, self.cache) for what in names.values()]
-        with self._hold():
-            scores = score_all(jobs, lambda done, of: self._heed())
+        with self.signals.hold():
+            scores = score_all(jobs, lambda done, of: self.signals.heed())
         self.beside = Beside(
             val={name: one.summary() for name, one in zip(names, scores, strict=True)},
             teacher=None if teacher is None else str(teacher.net.size),
@@ -323,7 +286,7 @@ class Session:
         names = self._beside(teacher)
         enhancers = [*names.values(), *(record["checkpoint"] for record in reversed(front))]
         jobs = [ScoreJob(one, "test", self.config.data, sets.folders, self.cache, more=True) for one in enhancers]
-        with self._hold():
+        with self.signals.hold():
             scores = score_all(jobs, self._tell_scored)
         beside = dict(zip(names, scores, strict=False))
         members = scores[len(names) :][::-1]
@@ -340,6 +303,6 @@ class Session:
         print_front(self.console, self.config, self.records, self.beside, apart, tracker.page(), self.started)
 
     def _tell_scored(self, done: int, of: int) -> None:
-        self._heed()
+        self.signals.heed()
         if self.console.is_terminal:
             self.console.print(f"  test scores: {done} of {of}", end="\n" if done == of else "\r")

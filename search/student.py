@@ -23,7 +23,8 @@ from model.precision import choose_device
 from model.score import Scores, network_enhancer, score
 from model.slicing import cut, unit_activity
 from model.targets import Teacher, TeacherBeside, build_targets, layers_of
-from model.train import EpochRecord, TrainConfig, Training
+from model.train import EpochRecord, Training
+from model.train_config import TrainConfig
 from model.weights import load_network
 from search.space import Choice
 

@@ -18,7 +18,7 @@ from model.macs import cell_macs
 from model.pace import epoch_seconds, time_step
 from model.targets import network_digest
 from model.teacher import PACKAGED, TeacherRecipe, train_teacher
-from model.train import TrainConfig
+from model.train_config import TrainConfig
 from model.weights import load_network
 from search.config import SearchConfig
 

@@ -12,7 +12,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from data import RATE
-from data.scene import Array, SceneSource
+from data.array import Array
+from data.scene import SceneSource
 
 Signal = NDArray[np.float32]
 

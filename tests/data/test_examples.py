@@ -12,9 +12,10 @@ import torch
 
 import data.examples
 from data import RATE
+from data.array import Array
 from data.errors import InputError
 from data.examples import ExampleSet, FreshScenes, SetSpec, build_set, scenes_of
-from data.scene import SNRS_DB, Array, render
+from data.scene import SNRS_DB, render
 
 TRAIN = SetSpec("train", clips=5, seconds=0.3, seed=0)
 SCORE = SetSpec("score", clips=3, seconds=10.0, seed=0)

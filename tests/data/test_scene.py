@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 
@@ -11,8 +10,8 @@ import pytest
 import torch
 
 from data import RATE
-from data.errors import InputError
-from data.scene import ARRAYS, FRONT, Array, Scene, SceneSource, crop, cut_at_direct_path, loop, render
+from data.array import ARRAYS, FRONT, Array
+from data.scene import Scene, SceneSource, crop, cut_at_direct_path, loop, render
 
 SILENT_NOISE = 200.0
 """An SNR in dB at which nothing of the noise is left in float32."""
@@ -360,51 +359,3 @@ def test_noise_that_cannot_be_heard_while_speech_is_active_does_not_burst_out_el
         one = source.draw(np.random.default_rng(seed), 0, None, snr_db=0.0)
         mixture, clean = heard(replace(one, speech_rir=ANECHOIC, noise_rir=ANECHOIC))
         assert power(mixture[FRONT]) < 1500 * power(clean[:1024])
-
-
-# Arrays from files
-
-
-def test_array_is_read_from_a_file(tmp_path):
-    path = tmp_path / "glasses.json"
-    path.write_text(json.dumps([[0, 0, 0], [0.02, 0, 0], [0, 0.07, 0.01]]))
-    array = Array.parse(str(path))
-    assert (array.name, array.microphones, array.positions[2]) == ("glasses", 3, (0.0, 0.07, 0.01))
-
-
-def test_named_arrays_have_five_microphones_around_the_reference():
-    for name in ARRAYS:
-        positions = np.array(Array.parse(name).positions)
-        assert positions.shape == (5, 3)
-        assert not positions[0].any()
-        np.testing.assert_allclose(positions.mean(axis=0), 0, atol=1e-12)
-        assert positions[FRONT, 0] == positions[:, 0].max()
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        ("[[0, 0, 0]]", "at least two"),
-        ("[[0, 0], [1, 0]]", "at least two"),
-        ("[[0, 0, 0], [1, 0]]", "at least two"),
-        ('[[0, 0, 0], ["a", 0, 0]]', "at least two"),
-        ('{"x": 1}', "at least two"),
-        ("[]", "at least two"),
-        ("[[0, 0, 0], [NaN, 0, 0]]", "at least two"),
-        ("[[0, 0, 0], [30, 0, 0]]", r"over 0\.5 m"),
-        ("[[0, 0, 0], [0.4, 0.4, 0]]", r"over 0\.5 m"),
-        ("[[0, 0, 0", "cannot be read as JSON"),
-        ("\udcff", "cannot be read as JSON"),
-    ],
-)
-def test_unusable_array_file_is_refused_by_name(tmp_path, content, complaint):
-    path = tmp_path / "array.json"
-    path.write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(InputError, match=rf"array\.json.* {complaint}"):
-        Array.parse(str(path))
-
-
-def test_unknown_array_name_lists_the_known_ones(tmp_path):
-    for text in ("circle", str(tmp_path)):
-        with pytest.raises(InputError, match="cross, line"):
-            Array.parse(text)

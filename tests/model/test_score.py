@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from data.array import Array
 from data.examples import SetSpec, build_set
-from data.scene import SNRS_DB, Array, Scene, render
+from data.scene import SNRS_DB, Scene, render
 from model.pesq_pool import PesqPool
 from model.score import Scores, delay_and_sum, enhanced, network_enhancer, score, unprocessed
 

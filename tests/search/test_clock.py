@@ -7,7 +7,7 @@ import pytest
 
 from model.ftjnf import Size
 from model.pace import Pace
-from model.train import TrainConfig
+from model.train_config import TrainConfig
 from search.clock import Clock
 from search.space import Choice
 

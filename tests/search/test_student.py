@@ -20,7 +20,7 @@ from data.files import read_json
 from data.plan import DataPlan, prepare
 from model.ftjnf import Size
 from model.score import Scores
-from model.train import TrainConfig
+from model.train_config import TrainConfig
 from model.weights import load_network
 from search.space import Choice
 from search.student import StudentJob, run_student, score_metrics, start_network, train_config

@@ -1,0 +1,88 @@
+"""What a training is: the settings that make the same student again. The defaults are the paper's (section 5.2)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from data.errors import InputError
+from model.distill import Stage, plan
+from model.ftjnf import Size
+from model.gram import Gram
+
+LR_SCHEDULES = ("plateau", "cosine")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What a training is; the defaults are the paper's.
+
+    Args:
+        size: of the network.
+        method: KD method, a key of `model.distill.METHODS`.
+        schedule: alpha schedule, a key of `model.distill.SCHEDULES`.
+        init: "random", or "slice" of the teacher; here only told, the caller gives the start.
+        alpha: of the schedule `constant`.
+        ramp: epochs of the ramps of `linear` and `cosine`; None for half of the stage.
+        gram: how eq. 7 is evaluated.
+        soft_scale: "first" or "none", see `TermScales`.
+        epochs: at most, in each stage.
+        batch: examples a step.
+        lr: Adam's learning rate at the start of each stage.
+        lr_schedule: "plateau" halves it when the validation loss stalls and stops early; "cosine" takes it to zero over
+            the stage's epochs, which short trainings gain from.
+        halve_after: epochs without improvement before the learning rate is halved.
+        stop_after: epochs without improvement before a stage ends.
+        clip_norm: largest norm of the gradient; None for no limit, as in the paper.
+        precision: "fp32" or "bf16" products in the LSTMs.
+        seed: of the start, the order of examples and the positions.
+    """
+
+    size: Size
+    method: str = "none"
+    schedule: str = "two-stage"
+    init: str = "random"
+    alpha: float = 0.5
+    ramp: int | None = None
+    gram: Gram = field(default_factory=Gram)
+    soft_scale: str = "first"
+    epochs: int = 100
+    batch: int = 4
+    lr: float = 5e-4
+    lr_schedule: str = "plateau"
+    halve_after: int = 3
+    stop_after: int = 6
+    clip_norm: float | None = None
+    precision: str = "fp32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        plan(self.method, self.schedule, self.alpha, self.ramp)  # has its own complaints
+        if self.lr_schedule not in LR_SCHEDULES:
+            raise InputError(
+                f"learning-rate schedule {self.lr_schedule!r} is unknown; choose {' or '.join(LR_SCHEDULES)}"
+            )
+        for name in ("epochs", "batch", "halve_after", "stop_after"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1 but is {getattr(self, name)}")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise InputError(f"the learning rate must be a positive number but is {self.lr}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise InputError(f"the largest norm of the gradient must be positive but is {self.clip_norm}")
+        if self.seed < 0:
+            raise InputError(f"the seed must not be negative but is {self.seed}")
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of this training."""
+        return plan(self.method, self.schedule, self.alpha, self.ramp)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-serialisable values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """The inverse of `to_dict`."""
+        return cls(**(values | {"size": Size(**values["size"]), "gram": Gram(**values["gram"])}))
