@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -38,6 +38,16 @@ class SetSpec:
     clips: int
     seconds: float
     seed: int
+
+
+class Examples(Protocol):
+    """What a network is trained on, or its losses are watched on."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int], epoch: int = 0) -> tuple[Tensor, Tensor]:
+        """(B, M, N) noisy and (B, N) clean, all of one length; `epoch` counts from the start of the training."""
+        ...
 
 
 class ExampleSet:
@@ -85,8 +95,8 @@ class ExampleSet:
         m = self.microphones
         return self._mixture[m * self._start[index] : m * self._start[index + 1]].reshape(m, -1)
 
-    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """(B, M, N) noisy and (B, N) clean; all of one length."""
+    def batch(self, indices: Sequence[int], epoch: int = 0) -> tuple[Tensor, Tensor]:
+        """(B, M, N) noisy and (B, N) clean, all of one length; the same in every epoch."""
         mixture = torch.from_numpy(np.stack([self.mixture(i) for i in indices]))
         return mixture, torch.from_numpy(np.stack([self.target(i) for i in indices]))
 
@@ -184,7 +194,7 @@ class FreshScenes:
     def __len__(self) -> int:
         return self.spec.clips
 
-    def batch(self, indices: Sequence[int], epoch: int) -> tuple[Tensor, Tensor]:
+    def batch(self, indices: Sequence[int], epoch: int = 0) -> tuple[Tensor, Tensor]:
         """(B, M, N) noisy and (B, N) clean of an epoch."""
         samples = round(self.spec.seconds * RATE)
         scenes = []
@@ -193,3 +203,26 @@ class FreshScenes:
             clip = int(rng.integers(len(self.source.speech)))
             scenes.append(self.source.draw(rng, clip, samples))
         return render(scenes)
+
+
+class JoinedExamples:
+    """Examples of two corpora, one after the other: batches mix them as their indices do.
+
+    Args:
+        first, second: of the same microphones and length.
+    """
+
+    def __init__(self, first: Examples, second: Examples) -> None:
+        self.first, self.second = first, second
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def batch(self, indices: Sequence[int], epoch: int = 0) -> tuple[Tensor, Tensor]:
+        """(B, M, N) noisy and (B, N) clean, in the order of the indices."""
+        border = len(self.first)
+        own = [[i for i in indices if i < border], [i - border for i in indices if i >= border]]
+        parts = [part.batch(mine, epoch) for part, mine in zip((self.first, self.second), own, strict=True) if mine]
+        noisy, clean = (torch.cat(kind) for kind in zip(*parts, strict=True))
+        place = np.argsort(np.argsort([i >= border for i in indices], kind="stable"), kind="stable")
+        return noisy[place], clean[place]

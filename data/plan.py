@@ -71,6 +71,10 @@ class DataPlan:
         """As JSON-serialisable values."""
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
+    def of_demo(self) -> DataPlan:
+        """The same plan on the demo corpus."""
+        return replace(self, speech=None, noise=None, rirs=None, hours=None)
+
     @property
     def demo(self) -> bool:
         """Whether the demo corpus is used."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from data.examples import ExampleSet
+from data.examples import Examples
 from model.ftjnf import FTJNF, Size, apply_mask
 from model.losses import hard_loss
 from model.macs import cell_macs
@@ -39,7 +39,7 @@ class Pace:
 
 
 def time_step(
-    size: Size, examples: ExampleSet, batch: int, precision: str, device: torch.device, steps: int = 4
+    size: Size, examples: Examples, batch: int, precision: str, device: torch.device, steps: int = 4
 ) -> float:
     """Least seconds of one training step without KD, after one to warm up: what disturbs can only add."""
     net = FTJNF(size).to(device)
@@ -59,7 +59,7 @@ def time_step(
 
 
 def measure_pace(
-    small: Size, large: Size, examples: ExampleSet, batch: int, precision: str, device: torch.device
+    small: Size, large: Size, examples: Examples, batch: int, precision: str, device: torch.device
 ) -> Pace:
     """The pace between two sizes."""
     first = time_step(small, examples, batch, precision, device)

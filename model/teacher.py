@@ -19,6 +19,7 @@ import torch
 
 from data.array import Array
 from data.errors import InputError, run_command
+from data.examples import Examples, JoinedExamples
 from data.files import file_digest, plain, read_json, write_json
 from data.flags import CommandParser, add_data_arguments, data_plan
 from data.plan import DataPlan, Sets, prepare
@@ -30,12 +31,17 @@ from model.pace import epoch_seconds, time_step
 from model.pesq_pool import PesqPool
 from model.precision import choose_device, choose_precision
 from model.score import Scores, delay_and_sum, network_enhancer, score, unprocessed
+from model.slicing import DEFAULT_RULE, importance, in_order, rule_for
 from model.train import Training
 from model.train_config import TrainConfig
 from model.weights import load_network, save_network
 
 PACKAGED = Path(__file__).parent / "packaged" / "teacher.safetensors"
 """The teacher of the demo corpus, with `teacher.json` beside it: recipe, seed, scores."""
+
+
+NESTED_COST = 1.4
+"""A step with a leading slice of random widths, in steps without."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +51,22 @@ class TeacherRecipe:
     Args:
         data: what it learns from.
         train: how; always the method "none".
+        and_demo: from as many scenes of the demo corpus as well.
     """
 
     data: DataPlan
     train: TrainConfig
+    and_demo: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable values."""
-        return {"data": self.data.to_dict(), "train": self.train.to_dict()}
+        return {"data": self.data.to_dict(), "train": self.train.to_dict(), "and_demo": self.and_demo}
 
 
 def train_teacher(
     recipe: TeacherRecipe,
-    sets: Sets,
+    train: Examples,
+    val: Examples,
     out: Path,
     device: torch.device,
     *,
@@ -69,7 +78,7 @@ def train_teacher(
 
     Args:
         recipe: what it is.
-        sets: made from `recipe.data`.
+        train, val: made as the recipe says.
         out: the safetensors file; the state lies in `OUT.state/` until the end and stays there.
         device: where to train.
         start: weights to begin from; None for a random start from the seed.
@@ -83,7 +92,7 @@ def train_teacher(
     torch.manual_seed(config.seed)
     net = start if start is not None else FTJNF(config.size)
     state = out.with_name(out.name + ".state")
-    training = Training(config, net, sets.train, sets.val, None, None, state, device, recipe.to_dict())
+    training = Training(config, net, train, val, None, None, state, device, recipe.to_dict())
     if training.history:
         tell(f"going on after epoch {len(training.history)} of an earlier run")
     for record in training:
@@ -143,6 +152,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--batch", type=int, default=4, help="examples a step (default: %(default)s, as in the paper)")
     train.add_argument("--clip-norm", type=float, help="largest norm of the gradient (default: no limit)")
     train.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (default: %(default)s)")
+    train.add_argument(
+        "--and-demo", action="store_true", help="learn from as many scenes of the demo corpus, beside those of --speech"
+    )
+    train.add_argument(
+        "--nested", action="store_true", help="also train leading slices, so that students cut from it begin well"
+    )
     train.add_argument("--start", type=Path, metavar="FILE", help="weights to begin from (default: random)")
     judge = commands.add_parser("score", help="score a teacher on the test split")
     judge.add_argument("weights", type=Path)
@@ -171,24 +186,35 @@ def main(argv: Sequence[str] | None = None) -> None:
         if arguments.out.is_dir():  # said now, not after hours of training
             raise InputError(f"--out {arguments.out} is a folder; give the name of a file such as teacher.safetensors")
         seconds = parse_duration(arguments.time) if arguments.time else None
+        if arguments.and_demo and plan.demo:
+            raise InputError("--and-demo adds the demo corpus to one of your own; give --speech, --noise and --rirs")
         size = Size.parse(arguments.size, array.microphones)
         config = TrainConfig(
             size, epochs=arguments.epochs, batch=arguments.batch, lr=arguments.lr, lr_schedule=arguments.lr_schedule,
-            clip_norm=arguments.clip_norm, precision=choose_precision(arguments.precision, device), seed=arguments.seed,
+            clip_norm=arguments.clip_norm, precision=choose_precision(arguments.precision, device),
+            nested=arguments.nested, seed=arguments.seed,
         )  # fmt: skip
-        start = load_network(arguments.start, array.microphones)[0] if arguments.start else None
+        start, made = load_network(arguments.start, array.microphones) if arguments.start else (None, {})
         if start is not None and start.size != size:
             raise InputError(f"--start {arguments.start} has size {start.size}, not {size}; pass --size {start.size}")
         sets = prepare(plan, progress=progress_line)
-        config = replace(config, epochs=_epochs(arguments.out, seconds, config, sets, device))
+        train: Examples = sets.train
+        val: Examples = sets.val
+        if arguments.and_demo:
+            demo = prepare(plan.of_demo(), progress=progress_line)
+            train, val = JoinedExamples(sets.train, demo.train), JoinedExamples(sets.val, demo.val)
+        if start is not None and config.nested and rule_for(made) != "leading":  # what matters most must lead
+            start = in_order(start, importance(start, DEFAULT_RULE, *val.batch(range(min(8, len(val))))))
+        config = replace(config, epochs=_epochs(arguments.out, seconds, config, train, val, device))
         deadline = None if seconds is None else time.monotonic() + 1.1 * seconds
         print(
             f"teacher {size}: {paper_gmac(size):.3g} GMAC (paper's axis), {config.epochs} epochs of "
-            f"{len(sets.train)} examples, {config.precision} on {device}",
+            f"{len(train)} examples, {config.precision} on {device}",
             flush=True,
         )
-        recipe = TeacherRecipe(plan, config).to_dict()
-        net = train_teacher(TeacherRecipe(plan, config), sets, arguments.out, device, start=start, deadline=deadline,
+        whole = TeacherRecipe(plan, config, arguments.and_demo)
+        recipe = whole.to_dict()
+        net = train_teacher(whole, train, val, arguments.out, device, start=start, deadline=deadline,
                             tell=lambda line: print(line, flush=True))  # fmt: skip
         print(f"weights: {arguments.out}")
     scores = score_teacher(net, sets, array, os.cpu_count() or 1, device)
@@ -202,16 +228,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         })  # fmt: skip
 
 
-def _epochs(out: Path, seconds: float | None, config: TrainConfig, sets: Sets, device: torch.device) -> int:
+def _epochs(
+    out: Path, seconds: float | None, config: TrainConfig, train: Examples, val: Examples, device: torch.device
+) -> int:
     """The number of epochs, fixed at the first start so that a resumed training is the same training."""
     decided = out.with_name(out.name + ".state") / "plan.json"
     if decided.exists():
         return int(read_json(decided)["epochs"])
     epochs = config.epochs
     if seconds is not None:
-        step = time_step(config.size, sets.val, config.batch, config.precision, device)
-        an_epoch = epoch_seconds(step, len(sets.train), len(sets.val), config.batch)
-        epochs = max(1, min(epochs, int(seconds / an_epoch)))
+        step = time_step(config.size, val, config.batch, config.precision, device)
+        step *= NESTED_COST if config.nested else 1.0
+        started = time.perf_counter()
+        train.batch([i % len(train) for i in range(config.batch)])  # fresh scenes take a part of each step
+        step += time.perf_counter() - started
+        epochs = max(1, min(epochs, int(seconds / epoch_seconds(step, len(train), len(val), config.batch))))
     write_json(decided, {"epochs": epochs})
     return epochs
 

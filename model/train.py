@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from data.errors import InputError
-from data.examples import ExampleSet, FreshScenes
+from data.examples import Examples
 from data.files import text_digest
 from model.checkpoint import read_checkpoint, write_checkpoint
 from model.distill import METHODS, Stage, TermScales, soft_terms, total_loss
 from model.ftjnf import FTJNF, Activations, apply_mask
 from model.losses import hard_loss
+from model.nested import train_slice
 from model.plateau import Plateau
 from model.precision import arithmetic
 from model.stft import stft
@@ -82,8 +83,8 @@ class Training:
         self,
         config: TrainConfig,
         net: FTJNF,
-        train: ExampleSet | FreshScenes,
-        val: ExampleSet,
+        train: Examples,
+        val: Examples,
         teacher: Teacher | None,
         teacher_val: Teacher | None,
         folder: Path,
@@ -137,9 +138,15 @@ class Training:
             self._optimiser.zero_grad(set_to_none=True)
             alpha = stage.alpha(self._epoch_in_stage + step / steps, config.epochs)
             noisy, clean = self._examples(indices)
-            hard, soft = self._losses(indices, noisy, clean, stage, alpha, self.teacher, len(self.history))
+            spectrum = stft(noisy)
+            output = self._forward(spectrum, stage)
+            epoch = len(self.history)
+            hard, soft = self._losses(indices, spectrum, output, clean, stage, alpha, self.teacher, epoch)
             loss = total_loss(alpha, hard, soft)
             loss.backward()
+            if config.nested:
+                rng = np.random.default_rng([config.seed, self.stage, self._epoch_in_stage, step])
+                train_slice(self.net, output, spectrum, clean, config.precision, rng)
             if config.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(self.net.parameters(), config.clip_norm)
             self._optimiser.step()
@@ -197,16 +204,18 @@ class Training:
         return self.config.lr * 0.5 * (1 + math.cos(math.pi * progress))
 
     def _examples(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        if isinstance(self.train, ExampleSet):
-            noisy, clean = self.train.batch(indices)
-        else:
-            noisy, clean = self.train.batch(indices, len(self.history))
+        noisy, clean = self.train.batch(indices, len(self.history))
         return noisy.to(self.device), clean.to(self.device)
+
+    def _forward(self, spectrum: Tensor, stage: Stage) -> Activations:
+        with arithmetic(self.config.precision, self.device):
+            return self.net(spectrum, upto=METHODS[self.config.method].upto if stage.only_soft else "mask")
 
     def _losses(
         self,
         indices: Sequence[int],
-        noisy: Tensor,
+        spectrum: Tensor,
+        output: Activations,
         clean: Tensor,
         stage: Stage,
         alpha: float,
@@ -215,10 +224,7 @@ class Training:
     ) -> tuple[Tensor | None, Tensor | None]:
         """Hard and soft loss of a batch; each only where its weight or the stage asks for it."""
         method = METHODS[self.config.method]
-        spectrum = stft(noisy)
-        with arithmetic(self.config.precision, self.device):
-            output = self.net(spectrum, upto=method.upto if stage.only_soft else "mask")
-        hard = None if stage.only_soft else hard_loss(apply_mask(output, spectrum, noisy.shape[-1]), clean)
+        hard = None if stage.only_soft else hard_loss(apply_mask(output, spectrum, clean.shape[-1]), clean)
         soft = None
         if method.layers and not stage.only_hard and alpha < 1:
             assert teacher is not None
@@ -234,7 +240,9 @@ class Training:
         for first in range(0, len(self.val), self.config.batch):
             indices = list(range(first, min(first + self.config.batch, len(self.val))))
             noisy, clean = (part.to(self.device) for part in self.val.batch(indices))
-            hard, soft = self._losses(indices, noisy, clean, stage, alpha, self.teacher_val, 0)
+            spectrum = stft(noisy)
+            output = self._forward(spectrum, stage)
+            hard, soft = self._losses(indices, spectrum, output, clean, stage, alpha, self.teacher_val, 0)
             sums += len(indices) * np.array([_value(hard), _value(soft)])
         hard_mean, soft_mean = sums / len(self.val)
         return float(hard_mean), float(soft_mean)

@@ -36,6 +36,7 @@ class TrainConfig:
         stop_after: epochs without improvement before a stage ends.
         clip_norm: largest norm of the gradient; None for no limit, as in the paper.
         precision: "fp32" or "bf16" products in the LSTMs.
+        nested: also train random leading slices in every step, see `model.nested`; for teachers.
         seed: of the start, the order of examples and the positions.
     """
 
@@ -55,6 +56,7 @@ class TrainConfig:
     stop_after: int = 6
     clip_norm: float | None = None
     precision: str = "fp32"
+    nested: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,6 +72,11 @@ class TrainConfig:
             raise InputError(f"the learning rate must be a positive number but is {self.lr}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise InputError(f"the largest norm of the gradient must be positive but is {self.clip_norm}")
+        if self.nested and (self.method != "none" or self.size.bi_freq):
+            raise InputError(
+                "nested training is for teachers that run over frequency in one direction: it takes the method none "
+                f"and a size without bi, not {self.method} and {self.size}"
+            )
         if self.seed < 0:
             raise InputError(f"the seed must not be negative but is {self.seed}")
 

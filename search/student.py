@@ -21,7 +21,7 @@ from model.ftjnf import FTJNF
 from model.pesq_pool import PesqPool
 from model.precision import choose_device
 from model.score import Scores, network_enhancer, score
-from model.slicing import cut, unit_activity
+from model.slicing import cut, importance, rule_for
 from model.targets import Teacher, TeacherBeside, build_targets, layers_of
 from model.train import EpochRecord, Training
 from model.train_config import TrainConfig
@@ -71,8 +71,14 @@ def train_config(job: StudentJob, number: int, choice: Choice) -> TrainConfig:
     )  # fmt: skip
 
 
-def start_network(job: StudentJob, config: TrainConfig, teacher: FTJNF | None, val: ExampleSet) -> FTJNF:
+def start_network(config: TrainConfig, teacher: FTJNF | None, rule: str, val: ExampleSet) -> FTJNF:
     """A slice of the teacher, or random weights; from the student's seed.
+
+    Args:
+        config: of the student's training.
+        teacher: to be cut, on the CPU.
+        rule: which units are kept, see `model.slicing.RULES`.
+        val: examples on which units are measured.
 
     Raises:
         InputError: a slice without a teacher.
@@ -82,8 +88,8 @@ def start_network(job: StudentJob, config: TrainConfig, teacher: FTJNF | None, v
         return FTJNF(config.size)
     if teacher is None:
         raise InputError("a student cannot be a slice of a teacher that is not there; pass --init random")
-    noisy, _ = val.batch(range(min(4, len(val))))
-    return cut(teacher, config.size, unit_activity(teacher, noisy))
+    noisy, clean = val.batch(range(min(4, len(val))))
+    return cut(teacher, config.size, importance(teacher, rule, noisy, clean))
 
 
 def teachers(
@@ -135,10 +141,10 @@ def run_student(
     config = train_config(job, number, choice)
     write_json(folder / "config.json", {"number": number, "choice": asdict(choice), "train": config.to_dict()})
     sets = open_sets(job.data, job.sets, job.cache)
-    net = load_network(job.teacher)[0] if job.teacher is not None else None
+    net, made = load_network(job.teacher) if job.teacher is not None else (None, {})
     device = choose_device("auto" if job.gpu else "cpu")
     train_targets, val_targets = teachers(job, config, net, sets)
-    start = start_network(job, config, None if net is None else net.cpu(), sets.val)
+    start = start_network(config, None if net is None else net.cpu(), rule_for(made), sets.val)
     recipe = {"choice": asdict(choice), "number": number, "data": job.data.to_dict()}
     if net is not None:
         net.to(device)  # a slice is cut on the CPU; a teacher that runs beside the training must be back

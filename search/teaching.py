@@ -164,7 +164,9 @@ def trained_teacher(
         decided.write_text(str(train.epochs))
     # what was measured before may not hold to the end
     deadline = None if seconds is None else time.monotonic() + 1.1 * seconds
-    net = train_teacher(TeacherRecipe(config.data, train), sets, path, device, deadline=deadline, tell=tell)
+    net = train_teacher(
+        TeacherRecipe(config.data, train), sets.train, sets.val, path, device, deadline=deadline, tell=tell
+    )
     return SearchTeacher(net, path)
 
 

@@ -14,7 +14,7 @@ import data.examples
 from data import RATE
 from data.array import Array
 from data.errors import InputError
-from data.examples import ExampleSet, FreshScenes, SetSpec, build_set, scenes_of
+from data.examples import ExampleSet, FreshScenes, JoinedExamples, SetSpec, build_set, scenes_of
 from data.scene import SNRS_DB, render
 
 TRAIN = SetSpec("train", clips=5, seconds=0.3, seed=0)
@@ -207,3 +207,17 @@ def test_fresh_scene_does_not_depend_on_the_batch_it_is_in(tiny_source):
     fresh = FreshScenes(tiny_source(), TRAIN)
     assert len(fresh) == 5
     torch.testing.assert_close(fresh.batch([4, 2], 1)[0][1], fresh.batch([2], 1)[0][0], atol=2e-4, rtol=0)
+
+
+def test_joined_examples_come_in_the_order_of_their_indices(tiny_source):
+    first = FreshScenes(tiny_source(), TRAIN)
+    second = FreshScenes(tiny_source(), replace(TRAIN, seed=1))
+    joined = JoinedExamples(first, second)
+    n = len(first)
+    assert len(joined) == 2 * n
+    noisy, clean = joined.batch([n + 1, 0, n, 2], epoch=3)
+    a_noisy, a_clean = first.batch([0, 2], epoch=3)
+    b_noisy, b_clean = second.batch([1, 0], epoch=3)
+    assert torch.equal(noisy, torch.stack([b_noisy[0], a_noisy[0], b_noisy[1], a_noisy[1]]))
+    assert torch.equal(clean, torch.stack([b_clean[0], a_clean[0], b_clean[1], a_clean[1]]))
+    assert torch.equal(joined.batch([n + 2])[0], second.batch([2])[0])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+import data.plan
 import model.teacher
 from data.errors import InputError
 from data.files import file_digest
@@ -142,6 +144,34 @@ def test_training_begins_from_given_weights(train, tmp_path):
         torch.testing.assert_close(value, start.state_dict()[name], atol=1e-6, rtol=0)
     with pytest.raises(InputError, match="has size 4/3, not 5/3; pass --size 4/3"):
         train("--start", str(tmp_path / "start.safetensors"), "--size", "5/3")
+
+
+def test_demo_corpus_doubles_the_examples_and_stands_in_the_recipe(train, small_corpus, monkeypatch, capsys):
+    demo = SimpleNamespace(speech=small_corpus.speech, noise=small_corpus.noise, rirs=small_corpus.rirs)
+    monkeypatch.setattr(data.plan, "demo_corpus", lambda: demo)
+    _, recipe = load_network(train("--and-demo"))
+    assert recipe["and_demo"] is True
+    assert "of 8 examples" in capsys.readouterr().out
+
+
+def test_nested_training_starts_with_the_most_important_units_in_front(train, tmp_path):
+    _, plain = load_network(train())
+    assert plain["train"]["nested"] is False
+    torch.manual_seed(5)
+    start = FTJNF(Size(12, 6))
+    with torch.no_grad():  # the last units are the only ones that are heard
+        start.linear.weight[:, :4] = 0
+        start.t_lstm.weight_ih_l0[:, :8] = 0
+        start.f_lstm.weight_hh_l0[:, :8] = 0
+    save_network(start, tmp_path / "start.safetensors", {})
+    (tmp_path / "nested").mkdir()
+    main_flags = ["--size", "12/6", "--start", str(tmp_path / "start.safetensors"), "--nested", "--lr", "1e-9"]
+    net, recipe = load_network(train(*main_flags, "--out", str(tmp_path / "nested" / "teacher.safetensors"))
+                               .parent / "nested" / "teacher.safetensors")  # fmt: skip
+    assert recipe["train"]["nested"] is True
+    assert float(net.linear.weight.detach()[:, :2].norm()) == pytest.approx(
+        float(start.linear.weight.detach().norm()), rel=1e-3
+    )
 
 
 def test_scores_of_a_teacher_are_printed_and_written(data_flags, tmp_path, capsys):

@@ -216,7 +216,7 @@ def test_start_comes_from_the_seed_and_from_the_teacher_or_not(make_job: Job, tm
     teacher, _ = load_network(job.teacher)
 
     def start(choice: Choice, number: int = 0) -> torch.Tensor:
-        net = start_network(job, train_config(job, number, choice), teacher, sets.val)
+        net = start_network(train_config(job, number, choice), teacher, "product", sets.val)
         return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
     slice_, random = NONE, replace(NONE, init="random")
@@ -225,7 +225,7 @@ def test_start_comes_from_the_seed_and_from_the_teacher_or_not(make_job: Job, tm
     assert not torch.equal(start(random), start(random, number=1))
     assert not torch.equal(start(random), start(slice_))
     with pytest.raises(InputError, match="--init random"):
-        start_network(job, train_config(job, 0, slice_), None, sets.val)
+        start_network(train_config(job, 0, slice_), None, "product", sets.val)
 
 
 def test_same_seed_and_number_give_the_same_student(make_job: Job, tmp_path: Path) -> None:
