@@ -1,4 +1,4 @@
-"""Durations as people write and read them."""
+"""Durations and amounts of memory as people write and read them."""
 
 from __future__ import annotations
 
@@ -36,3 +36,26 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+_BYTES = {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+
+
+def parse_size(text: str) -> float:
+    """Bytes of `500MB`, `20GB`, `1.5TB`; thousands, not 1024.
+
+    Raises:
+        InputError: not understood, or not above zero.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?B)\s*", text)
+    size = float(match[1]) * _BYTES[match[2].upper()] if match else 0.0
+    if size <= 0:
+        raise InputError(f"size {text!r} is not understood; write 500MB, 20GB or 1.5TB")
+    return size
+
+
+def amount(number: float) -> str:
+    """`820 B`, `12 MB`, `3.4 GB`: short, for messages."""
+    name = next((name for name, least in reversed(_BYTES.items()) if number >= least), "B")
+    value = number / _BYTES[name]
+    return f"{value:.0f} {name}" if value >= 10 or name == "B" else f"{value:.1f} {name}"

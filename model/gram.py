@@ -197,7 +197,7 @@ class _AbsoluteDifference(torch.autograd.Function):
         with_gradient = ctx.needs_input_grad[1]  # validation asks for the value alone
         gradient = torch.zeros_like(student, memory_format=torch.contiguous_format) if with_gradient else None
         sums = []
-        for group, rows, columns in _tiles(student):
+        for group, rows, columns in tiles(student):
             above = rows.start != columns.start
             row_side, column_side = student[group, rows], student[group, columns]
             teacher_rows, teacher_columns = teacher[group, rows], teacher[group, columns]
@@ -227,14 +227,19 @@ class _AbsoluteDifference(torch.autograd.Function):
         return None, gradient * outer, None
 
 
-def _tiles(layer: Tensor) -> list[tuple[slice, slice, slice]]:
+def tile_side(layer: Tensor) -> int:
+    """Rows and columns of the tiles of (..., N, C)."""
+    return min(CPU_TILE if layer.device.type == "cpu" else GPU_TILE, layer.shape[-2])
+
+
+def tiles(layer: Tensor) -> list[tuple[slice, slice, slice]]:
     """Slices of groups, rows and columns of (G, N, C) that together cover the upper triangle of every group's (N, N).
 
     Small groups share a tile; a large one is cut into many. No tile has more entries than a full one.
     """
-    full = CPU_TILE if layer.device.type == "cpu" else GPU_TILE
     groups, rows, _ = layer.shape
-    side = min(full, rows)
+    full = CPU_TILE if layer.device.type == "cpu" else GPU_TILE
+    side = tile_side(layer)
     starts = range(0, rows, side)
     at_once = full**2 // side**2
     return [

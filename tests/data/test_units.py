@@ -5,7 +5,7 @@ import math
 import pytest
 
 from data.errors import InputError
-from data.units import duration, parse_duration
+from data.units import amount, duration, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,23 @@ def test_duration_of_nothing_is_refused(text):
 )
 def test_duration_is_written_short(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("500MB", 5e8), ("20 GB", 2e10), ("1.5TB", 1.5e12), ("80B", 80), ("3kB", 3e3)]
+)
+def test_size_is_read(text, size):
+    assert parse_size(text) == pytest.approx(size)
+
+
+@pytest.mark.parametrize("text", ["", "20", "GB", "-1GB", "0MB", "1 GiB", "nan GB", "1e3 MB"])
+def test_size_that_is_not_understood_is_refused_with_examples(text):
+    with pytest.raises(InputError, match="is not understood; write 500MB, 20GB"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(820, "820 B"), (12.3e6, "12 MB"), (3.44e9, "3.4 GB"), (0, "0 B"), (2e12, "2.0 TB")]
+)
+def test_amount_is_short(number, text):
+    assert amount(number) == text
