@@ -14,7 +14,8 @@ forms. The matrix of a 4 s clip (257 bins, 250 frames) has 64 250^2 entries, 16.
 | frame     | 16.5e6: within each frame       | 3 GMAC; sees no similarity between frames            |
 | bin       | 16.1e6: within each bin         | 3 GMAC; sees no similarity between bins              |
 
-All forms run through one tiled function that computes value and gradient in the same pass.
+All forms run through one tiled function that computes value and gradient in the same pass; on CUDA a kernel
+(`model.gram_triton`) does so without writing a tile to memory.
 """
 
 from __future__ import annotations
@@ -195,7 +196,16 @@ class _AbsoluteDifference(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, teacher: Tensor, student: Tensor, diagonal: bool) -> Tensor:
         with_gradient = ctx.needs_input_grad[1]  # validation asks for the value alone
-        gradient = torch.zeros_like(student, memory_format=torch.contiguous_format) if with_gradient else None
+        if with_gradient and student.device.type == "cuda":
+            from model import gram_triton  # not on a CPU, where importing Triton takes seconds for nothing
+
+            if gram_triton.usable(student):
+                value, found = gram_triton.absolute_difference(teacher, student, diagonal)
+                ctx.save_for_backward(found)
+                return value
+        gradient: Tensor | None = None
+        if with_gradient:
+            gradient = torch.zeros_like(student, memory_format=torch.contiguous_format)
         sums = []
         for group, rows, columns in tiles(student):
             above = rows.start != columns.start

@@ -1,0 +1,127 @@
+"""Eq. 7 on CUDA: a kernel whose tiles of the two Gram matrices never leave the registers.
+
+One program owns a block of rows and walks over all blocks of columns: difference of the two products, its magnitude
+summed, its sign multiplied by the student's columns and added to the rows' gradient, forgotten. No tile is written to
+memory and nothing is added by two programs, so that the result does not depend on their order. The price is that the
+upper triangle is not made use of: N^2 (Ct + 2 Cs) multiply-accumulates instead of N^2 (Ct + 3 Cs) / 2.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+import torch
+from torch import Tensor
+
+try:
+    import triton
+    import triton.language as tl
+except ImportError:  # torch for CUDA brings it, torch for the CPU does not
+    triton = None
+
+ROWS = 64
+COLUMNS = 64
+INNER = 32
+"""Units that one product takes at a time."""
+WIDEST = 256
+"""Student units up to which a gradient block fits into registers."""
+
+if triton is not None:
+
+    @triton.jit
+    def _kernel(  # type: ignore[no-untyped-def]  # its annotations are for Triton's compiler
+        both, mirrored, student, gradient, sums, n, width, units,
+        DIAGONAL: tl.constexpr, BR: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BU: tl.constexpr,
+        PRECISION: tl.constexpr,
+    ):  # fmt: skip
+        group = tl.program_id(1).to(tl.int64)
+        rows = tl.program_id(0) * BR + tl.arange(0, BR)
+        inner = tl.arange(0, BK)
+        unit = tl.arange(0, BU)
+        total = tl.zeros((BR,), dtype=tl.float32)
+        pull = tl.zeros((BR, BU), dtype=tl.float32)
+        for first in range(0, n, BC):
+            columns = first + tl.arange(0, BC)
+            tile = tl.zeros((BR, BC), dtype=tl.float32)
+            for start in range(0, width, BK):
+                k = start + inner
+                a = tl.load(
+                    both + (group * n + rows[:, None]) * width + k[None, :],
+                    mask=(rows[:, None] < n) & (k[None, :] < width), other=0.0,
+                )  # fmt: skip
+                b = tl.load(
+                    mirrored + (group * n + columns[None, :]) * width + k[:, None],
+                    mask=(columns[None, :] < n) & (k[:, None] < width), other=0.0,
+                )  # fmt: skip
+                tile = tl.dot(a, b, tile, input_precision=PRECISION)
+            if not DIAGONAL:
+                tile = tl.where(rows[:, None] == columns[None, :], 0.0, tile)
+            total += tl.sum(tl.abs(tile), axis=1)  # rows and columns beyond n are zero: they add nothing
+            sign = tl.where(tile > 0, 1.0, tl.where(tile < 0, -1.0, 0.0))
+            z = tl.load(
+                student + (group * n + columns[:, None]) * units + unit[None, :],
+                mask=(columns[:, None] < n) & (unit[None, :] < units), other=0.0,
+            )  # fmt: skip
+            pull = tl.dot(sign, z, pull, input_precision=PRECISION)
+        kept = rows < n
+        tl.store(sums + group * n + rows, total, mask=kept)
+        tl.store(
+            gradient + (group * n + rows[:, None]) * units + unit[None, :], -2.0 * pull,
+            mask=kept[:, None] & (unit[None, :] < units),
+        )  # fmt: skip
+
+
+def absolute_difference(teacher: Tensor, student: Tensor, diagonal: bool) -> tuple[Tensor, Tensor]:
+    """Sum over all pairs of |Zt Zt' - Zs Zs'|, and its gradient with respect to Zs.
+
+    Args:
+        teacher: (G, N, Ct).
+        student: (G, N, Cs) in float32, Cs at most `WIDEST`.
+        diagonal: whether the pairs of a row with itself count.
+
+    Returns:
+        Scalar, and (G, N, Cs).
+    """
+    groups, n, units = student.shape
+    student = student.contiguous()
+    teacher = teacher.to(student.dtype)
+    both = torch.cat((teacher, student), dim=-1)
+    mirrored = torch.cat((teacher, -student), dim=-1)
+    gradient = torch.empty_like(student)
+    sums = student.new_empty(groups, n)
+    _kernel[(triton.cdiv(n, ROWS), groups)](
+        both, mirrored, student, gradient, sums, n, both.shape[-1], units,
+        DIAGONAL=diagonal, BR=ROWS, BC=COLUMNS, BK=INNER, BU=max(16, triton.next_power_of_2(units)),
+        # three products in tf32 are as exact as one in float32, and run on the matrix units
+        PRECISION="tf32x3",
+    )  # fmt: skip
+    return sums.double().sum().to(student.dtype), gradient
+
+
+def usable(student: Tensor) -> bool:
+    """Whether the kernel serves these activations here: CUDA, Triton, float32, few enough units, and a proof."""
+    if triton is None or student.device.type != "cuda" or student.dtype != torch.float32:
+        return False
+    return student.shape[-1] <= WIDEST and _proved(student.device)
+
+
+@functools.cache
+def _proved(device: torch.device) -> bool:
+    """Whether the kernel compiles on this card and finds what torch finds, on a small example; asked once."""
+    generator = torch.Generator().manual_seed(0)
+    teacher, student = (torch.randn(2, 200, width, generator=generator).to(device) for width in (48, 20))
+    try:
+        value, gradient = absolute_difference(teacher, student, diagonal=False)
+        wide, small = teacher.double(), student.double()
+        tile = wide @ wide.mT - small @ small.mT
+        tile.diagonal(dim1=1, dim2=2).zero_()
+        same = torch.allclose(value.double(), tile.abs().sum(), rtol=1e-5)
+        expected = -2 * tile.sign() @ small
+        same = same and float((gradient.double() - expected).abs().max() / expected.abs().max()) < 1e-5
+    except Exception as error:  # whatever a compiler on an unknown card may raise
+        warnings.warn(f"the Triton kernel of eq. 7 does not run here ({error}); torch does its work", stacklevel=2)
+        return False
+    if not same:
+        warnings.warn("the Triton kernel of eq. 7 errs on this card; torch does its work", stacklevel=2)
+    return same
