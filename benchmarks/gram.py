@@ -38,6 +38,9 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=16_384, help="rows N for the time (default: %(default)s)")
     parser.add_argument("--teacher", type=int, default=128, help="Ct, units of the teacher (default: %(default)s)")
     parser.add_argument("--student", type=int, default=32, help="Cs, units of the student (default: %(default)s)")
+    parser.add_argument(
+        "--clip-cells", type=int, default=CLIP[0] * CLIP[1], help="rows N for the memory (default: %(default)s, of 4 s)"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--memory-of", type=int, help="only print the MiB that one value and gradient of N rows adds")
     arguments = parser.parse_args()
@@ -47,10 +50,17 @@ def main() -> None:
         print(extra_mib(*activations(arguments.memory_of, arguments.teacher, arguments.student, device)))
         return
     keep_freed_memory()
-    clip = CLIP[0] * CLIP[1]
     shape = ["--teacher", str(arguments.teacher), "--student", str(arguments.student), "--device", str(device)]
-    child = [sys.executable, __file__, "--memory-of", str(clip), "--threads", str(arguments.threads), *shape]
-    extra = float(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
+    child = [
+        sys.executable,
+        __file__,
+        "--memory-of",
+        str(arguments.clip_cells),
+        "--threads",
+        str(arguments.threads),
+        *shape,
+    ]
+    extra = float(subprocess.run([sys.executable, __file__, *shape], check=True, capture_output=True, text=True).stdout)
     teacher, student = activations(arguments.cells, arguments.teacher, arguments.student, device)
     ours, products = [], []
     for repetition in range(arguments.repeats + 1):
