@@ -51,16 +51,9 @@ def main() -> None:
         return
     keep_freed_memory()
     shape = ["--teacher", str(arguments.teacher), "--student", str(arguments.student), "--device", str(device)]
-    child = [
-        sys.executable,
-        __file__,
-        "--memory-of",
-        str(arguments.clip_cells),
-        "--threads",
-        str(arguments.threads),
-        *shape,
-    ]
-    extra = float(subprocess.run([sys.executable, __file__, *shape], check=True, capture_output=True, text=True).stdout)
+    shape += ["--threads", str(arguments.threads), "--memory-of", str(arguments.clip_cells)]
+    child = [sys.executable, __file__, *shape]
+    extra = float(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
     teacher, student = activations(arguments.cells, arguments.teacher, arguments.student, device)
     ours, products = [], []
     for repetition in range(arguments.repeats + 1):
