@@ -18,7 +18,8 @@ import time
 import numpy as np
 import torch
 
-from benchmarks.measure import benchmark_parser, finish
+from benchmarks.measure import Report, show
+from benchmarks.measure import parser as benchmark_parser
 from benchmarks.synthetic import noise_source
 from data.errors import run_command
 from data.scene import render
@@ -34,6 +35,7 @@ CPU = torch.device("cpu")
 def main() -> None:
     """The command line."""
     parser = benchmark_parser(__doc__)
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (default: %(default)s)")
     parser.add_argument("--sizes", default="I,E,C", help="rows of Table 1 or F/T (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=4, help="examples a step (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of an example (default: %(default)s)")
@@ -46,7 +48,7 @@ def main() -> None:
         return
     names = arguments.sizes.split(",")
     found: dict[str, list[dict[str, list[float]]]] = {"plain": [], "fp32": [], "ours": []}
-    for _ in range(arguments.repeats):
+    for _ in range(arguments.repetitions):
         for way, results in found.items():
             command = [sys.executable, __file__, "--way", way]
             for flag in ("sizes", "batch", "seconds", "steps", "threads"):
@@ -61,18 +63,16 @@ def main() -> None:
     ratios |= {f"speedup_by_allocator_{size}": speedup("fp32", size, 0) for size in names}
     ratios |= {f"speedup_of_processor_time_{size}": speedup("ours", size, 1) for size in names}
     ratios |= {f"gradient_error_{size}": gradient_error(Size.parse(size)) for size in names}
-    finish(
-        arguments,
-        what="seconds of a plain torch training step over ours",
-        ratios=ratios,
-        more={
-            "precision": choose_precision("auto", CPU), "batch": arguments.batch, "clip_seconds": arguments.seconds,
-            "step_seconds": {
-                way: {size: statistics.median(one[size][0] for one in results) for size in names}
-                for way, results in found.items()
-            },
-        },
-    )  # fmt: skip
+    settings = {
+        "precision": choose_precision("auto", CPU), "batch": arguments.batch, "seconds": arguments.seconds,
+        "torch_threads": arguments.threads,
+    }  # fmt: skip
+    baselines = {
+        name: "the gradient in fp32" if "error" in name else "plain torch: fp32, the C library's memory settings"
+        for name in ratios
+    }
+    times = {f"{way} {size}": [one[size][0] for one in results] for way, results in found.items() for size in names}
+    show(Report("cpu_step", ratios, baselines, times, settings), as_json=arguments.json)
 
 
 def one_way(way: str, sizes: str, batch: int, seconds: float, steps: int) -> dict[str, list[float]]:

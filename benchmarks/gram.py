@@ -13,13 +13,14 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.measure import benchmark_parser, finish
+from benchmarks.measure import Report, in_turns, ratio, show
+from benchmarks.measure import parser as benchmark_parser
 from data.errors import run_command
 from model.allocator import keep_freed_memory
 from model.gram import Gram, draw_positions, gram_loss, tile_side, tiles
@@ -35,6 +36,7 @@ POSITIONS = (256, 512, 1024, 2048, 4096)
 def main() -> None:
     """The command line."""
     parser = benchmark_parser(__doc__)
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (default: %(default)s)")
     parser.add_argument("--cells", type=int, default=16_384, help="rows N for the time (default: %(default)s)")
     parser.add_argument("--teacher", type=int, default=128, help="Ct, units of the teacher (default: %(default)s)")
     parser.add_argument("--student", type=int, default=32, help="Cs, units of the student (default: %(default)s)")
@@ -55,30 +57,35 @@ def main() -> None:
     child = [sys.executable, __file__, *shape]
     extra = float(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
     teacher, student = activations(arguments.cells, arguments.teacher, arguments.student, device)
-    ours, products = [], []
-    for repetition in range(arguments.repeats + 1):
-        pair = (seconds(lambda: value_and_gradient(teacher, student), device),
-                seconds(lambda: products_alone(teacher, student), device))  # fmt: skip
-        if repetition > 0:
-            ours.append(pair[0])
-            products.append(pair[1])
+    times = in_turns(
+        {
+            "value and gradient": lambda: waited(lambda: value_and_gradient(teacher, student), device),
+            "products alone": lambda: waited(lambda: products_alone(teacher, student), device),
+        },
+        arguments.repetitions,
+    )
+    ours = statistics.median(times["value and gradient"])
     ratios = {
-        "over_gemms": statistics.median(a / b for a, b in zip(ours, products, strict=True)),
+        "over_gemms": ratio(times["value and gradient"], times["products alone"]),
         "extra_mib": extra,
         "max_relative_gradient_error": gradient_error(arguments.teacher, arguments.student, device),
     }
+    baselines = {
+        "over_gemms": "the matrix products of the same tiles alone",
+        "extra_mib": f"arguments and gradient, for {arguments.clip_cells} rows",
+        "max_relative_gradient_error": f"the dense form in float64, {DENSE} rows",
+    }
     macs = 0.5 * arguments.cells**2 * (arguments.teacher + 3 * arguments.student)
-    more = {
-        "cells": arguments.cells, "seconds": statistics.median(ours), "products_seconds": statistics.median(products),
-        "gflops": 2e-9 * macs / statistics.median(ours), "device": str(device),
+    settings: dict[str, Any] = {
+        "cells": arguments.cells, "teacher": arguments.teacher, "student": arguments.student, "device": str(device),
+        "torch_threads": arguments.threads, "gflops": 2e-9 * macs / ours,
         "spread_of_estimates": spread(arguments.teacher, arguments.student, device),
     }  # fmt: skip
     if device.type == "cuda":
-        more["ceiling_gflops"] = ceiling(device)
-        ratios["of_ceiling"] = more["gflops"] / more["ceiling_gflops"]
-    finish(
-        arguments, what="eq. 7, exact: value and gradient over their matrix products alone", ratios=ratios, more=more
-    )
+        settings["ceiling_gflops"] = ceiling(device)
+        ratios["of_ceiling"] = settings["gflops"] / settings["ceiling_gflops"]
+        baselines["of_ceiling"] = "a product of 8192 x 8192 in float32"
+    show(Report("gram", ratios, baselines, times, settings), as_json=arguments.json)
 
 
 def activations(cells: int, teacher: int, student: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -115,15 +122,11 @@ def products_alone(teacher: Tensor, student: Tensor) -> None:
         gradient[columns].addmm_(part.T, small[rows])
 
 
-def seconds(what: Callable[[], object], device: torch.device) -> float:
-    """Wall time of one call."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    started = time.perf_counter()
+def waited(what: Callable[[], object], device: torch.device) -> None:
+    """Does it, and waits until a card has done it."""
     what()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started
 
 
 def extra_mib(teacher: Tensor, student: Tensor) -> float:
@@ -170,8 +173,8 @@ def spread(teacher_units: int, student_units: int, device: torch.device, draws: 
 def ceiling(device: torch.device) -> float:
     """GFLOP/s of a large matrix product in the precision that the loss runs in."""
     square = torch.randn(8192, 8192, device=device)
-    best = min(seconds(lambda: square @ square, device) for _ in range(10))
-    return 2e-9 * 8192**3 / best
+    times = in_turns({"product": lambda: waited(lambda: square @ square, device)}, 10)
+    return 2e-9 * 8192**3 / min(times["product"])
 
 
 if __name__ == "__main__":

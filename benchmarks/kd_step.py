@@ -16,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.measure import benchmark_parser, finish
+from benchmarks.measure import Report, show
+from benchmarks.measure import parser as benchmark_parser
 from benchmarks.synthetic import noise_examples
 from data.errors import run_command
 from model.allocator import keep_freed_memory
@@ -44,6 +45,7 @@ class StepsOnly(Training):
 def main() -> None:
     """The command line."""
     parser = benchmark_parser(__doc__)
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (default: %(default)s)")
     parser.add_argument("--size", default="E", help="of the student (default: %(default)s)")
     parser.add_argument("--teacher", default="A", help="size of the teacher (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=4, help="examples a step (default: %(default)s)")
@@ -85,25 +87,24 @@ def main() -> None:
         beside = TeacherBeside(teacher, layers_of(KD), Gram(), 0, precision)
         runs["naive_step_over_plain_multi"] = steps("multi", "constant", beside)
         times: dict[str, list[float]] = {name: [] for name in runs}
-        for repetition in range(arguments.repeats + 1):
+        for repetition in range(arguments.repetitions + 1):
             for name, run in runs.items():
                 seconds = next(run)
                 if repetition > 0:  # the first warms up
                     times[name].append(seconds)
-    plain = times.pop("none")
+    plain = times["none"]
     ratios = {
-        name: statistics.median(a / b for a, b in zip(values, plain, strict=True)) for name, values in times.items()
+        name: statistics.median(a / b for a, b in zip(values, plain, strict=True))
+        for name, values in times.items()
+        if name != "none"
     }
     ratios["kd_step_over_plain"] = max(value for name, value in ratios.items() if name.startswith("kd_step"))
-    finish(
-        arguments,
-        what="seconds of a training step with KD over those without, the same student and batch",
-        ratios=ratios,
-        more={
-            "student": arguments.size, "teacher": arguments.teacher, "precision": precision, "device": str(device),
-            "plain_step_seconds": statistics.median(plain), "batch": arguments.batch, "clip_seconds": arguments.seconds,
-        },
-    )  # fmt: skip
+    settings = {
+        "student": arguments.size, "teacher": arguments.teacher, "precision": precision, "device": str(device),
+        "batch": arguments.batch, "seconds": arguments.seconds, "torch_threads": arguments.threads,
+    }  # fmt: skip
+    baselines = dict.fromkeys(ratios, "the same student's step with the method none")
+    show(Report("kd_step", ratios, baselines, times, settings), as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.measure import benchmark_parser, finish
+from benchmarks.measure import Report, show
+from benchmarks.measure import parser as benchmark_parser
 from data.errors import run_command
 from data.plan import Sets, prepare
 from model.allocator import keep_freed_memory
@@ -41,6 +42,7 @@ CPU = torch.device("cpu")
 def main() -> None:
     """The command line."""
     parser = benchmark_parser(__doc__)
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (default: %(default)s)")
     parser.add_argument("--teacher", type=Path, default=PACKAGED, help="weights to cut from (default: the packaged)")
     parser.add_argument("--sizes", default="32/8,G", help="of the students (default: %(default)s)")
     parser.add_argument("--starts", help=f"of random, {', '.join(RULES)} (default: random and the teacher's own rule)")
@@ -83,7 +85,8 @@ def main() -> None:
                 }
                 if base and start != "random":
                     ratios[name] = table[name]["loss"] / statistics.mean(line["shares"][i]["loss"] for line in base)
-    finish(arguments, what="validation loss of a start over that of random weights", ratios=ratios, more=table)
+    baselines = dict.fromkeys(ratios, "validation loss from random weights, at equal steps")
+    show(Report("start", ratios, baselines, {}, {"found": table}), as_json=arguments.json)
 
 
 def one(

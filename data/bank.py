@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data import RATE
-from data.bank_files import VERSION, Skipped, write_bank
+from data.bank_files import VERSION, Skipped, Source, write_bank
 from data.errors import InputError
 from data.files import read_json, text_digest
 from data.splits import Clip
@@ -32,9 +32,11 @@ class Bank:
         groups: speaker, recording or room of each entry.
         offsets, lengths: place of each entry in the flat file, in samples.
         sources: the files of each entry.
+        sha256: of each of these files.
         seconds: length of all entries.
         digest: hash of the sound files' content, of their groups and of how they are joined; not of their names.
         skipped: the files that could not be used.
+        cut: the files of which only the beginning is used, as they are longer than `data.decode.LONGEST_SECONDS`.
     """
 
     folder: Path
@@ -43,9 +45,11 @@ class Bank:
     offsets: NDArray[np.int64]
     lengths: NDArray[np.int64]
     sources: list[list[str]]
+    sha256: list[list[str]]
     seconds: float
     digest: str
     skipped: list[Skipped]
+    cut: list[str]
     audio: NDArray[np.float32] = field(repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -57,7 +61,7 @@ class Bank:
         return self.audio[start : start + int(self.lengths[index])]
 
     def manifest(self) -> dict[str, Any]:
-        """What a run records of the bank: kind, counts, seconds, digest and the skipped files."""
+        """What a run records of the bank: kind, counts, seconds, digest, the skipped files and those cut short."""
         return {
             "kind": self.kind,
             "clips": sum(len(sources) for sources in self.sources),
@@ -67,7 +71,17 @@ class Bank:
             "digest": self.digest,
             "skipped": len(self.skipped),
             "skipped_files": list(self.skipped),
+            "cut": len(self.cut),
+            "cut_files": list(self.cut),
         }
+
+    def files(self) -> list[Source]:
+        """The files that are used, each with its group and the SHA-256 of its content, in the order of the entries."""
+        return [
+            {"path": path, "group": group, "sha256": digest}
+            for group, paths, digests in zip(self.groups, self.sources, self.sha256, strict=True)
+            for path, digest in zip(paths, digests, strict=True)
+        ]
 
     def __reduce__(self) -> tuple[Callable[[Path], Bank], tuple[Path]]:
         return open_bank, (self.folder,)
@@ -94,9 +108,11 @@ def open_bank(folder: Path) -> Bank:
             offsets,
             lengths,
             index["sources"],
+            index["sha256"],
             float(lengths.sum()) / RATE,
             index["digest"],
             index["skipped"],
+            index["cut"],
             np.memmap(path, dtype=np.float32, mode="r"),
         )
     except (OSError, KeyError, TypeError, ValueError):
@@ -149,7 +165,7 @@ def build_bank(
         with tempfile.TemporaryDirectory(dir=root, prefix=".making-", ignore_cleanup_errors=True) as temporary:
             made = Path(temporary) / "bank"
             made.mkdir()
-            write_bank(made, chosen, missing, kind, budget, join_to, progress)
+            write_bank(made, chosen, missing, kind, clips[0].split if clips else "", budget, join_to, progress)
             try:
                 made.rename(place)
             except OSError:

@@ -7,21 +7,22 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data import RATE
-from data.decode import UnusableAudio, decode
+from data.decode import UnusableAudio, decode, is_cut
 from data.errors import InputError
 from data.files import file_digest, text_digest, write_json
 from data.splits import Clip
 
-VERSION = 1
+VERSION = 2
 """Part of every key: raise it when the same files would be decoded, joined or stored in another way."""
 GAP_SECONDS = 0.1
 """Silence between two joined clips."""
+PURPOSES = {"train": "training", "val": "validation", "test": "test"}
 
 
 class Skipped(TypedDict):
@@ -31,11 +32,28 @@ class Skipped(TypedDict):
     reason: str
 
 
+class Source(TypedDict):
+    """A file that was used: where it lies, its speaker, recording or room, and the SHA-256 of its content."""
+
+    path: str
+    group: str
+    sha256: str
+
+
+class Decoded(NamedTuple):
+    """A clip's samples at 16 kHz, the SHA-256 of its file, and whether the file goes on after them."""
+
+    samples: NDArray[np.float32]
+    sha256: str
+    cut: bool
+
+
 def write_bank(
     folder: Path,
     clips: Sequence[Clip],
     missing: Sequence[Skipped],
     kind: str,
+    split: str,
     budget: float,
     join_to: float | None,
     progress: Callable[[float], None] | None,
@@ -46,12 +64,14 @@ def write_bank(
 
     Args:
         missing: files already known to be unusable, to be listed with those found here.
+        split: "train", "val", "test" or "", for the message when nothing can be used.
 
     Raises:
         InputError: not one clip is usable.
         OSError: the folder cannot be written.
     """
     skipped = list(missing)
+    cut: list[str] = []
     used: list[tuple[Clip, str]] = []
     lengths: list[int] = []
     total = 0
@@ -61,11 +81,12 @@ def write_bank(
             if isinstance(result, str):
                 skipped.append({"path": str(clip.path), "reason": result})
                 continue
-            samples, digest = result
-            file.write(samples.tobytes())
-            used.append((clip, digest))
-            lengths.append(len(samples))
-            total += len(samples)
+            file.write(result.samples.tobytes())
+            used.append((clip, result.sha256))
+            if result.cut:
+                cut.append(str(clip.path))
+            lengths.append(len(result.samples))
+            total += len(result.samples)
             if progress is not None and done % 16 == 0:
                 progress(min(1.0, max(done / len(clips), total / budget)))
             if total >= budget:
@@ -74,8 +95,9 @@ def write_bank(
         reasons = Counter(file["reason"] for file in skipped)
         commonest = f", most often: {reasons.most_common(1)[0][0]}" if reasons else ""
         where = f" (the first: {skipped[0]['path']})" if skipped else ""
+        purpose = f" for {PURPOSES[split]}" if split else ""
         raise InputError(
-            f"none of the {len(skipped)} {kind} files of a split can be used{commonest}{where}; "
+            f"none of the {len(skipped)} {kind} files{purpose} can be used{commonest}{where}; "
             "give a corpus with usable audio"
         )
     entries = [[i] for i in range(len(used))]
@@ -97,23 +119,26 @@ def write_bank(
             "offsets": np.cumsum([0, *entry_lengths[:-1]]).tolist(),
             "lengths": entry_lengths,
             "sources": [[str(used[i][0].path) for i in entry] for entry in entries],
+            "sha256": [[used[i][1] for i in entry] for entry in entries],
             "skipped": skipped,
+            "cut": cut,
         },
     )
     if progress is not None:
         progress(1.0)
 
 
-def _decoded(clips: Sequence[Clip], kind: str) -> Iterator[tuple[Clip, tuple[NDArray[np.float32], str] | str]]:
-    """Each clip in order with its samples and the hash of its file, or with the reason why it has none.
+def _decoded(clips: Sequence[Clip], kind: str) -> Iterator[tuple[Clip, Decoded | str]]:
+    """Each clip in order, decoded, or with the reason why it cannot be.
 
     Threads serve as well as processes: decoder, resampler and hash release the interpreter lock while they work, and
     no samples have to be sent from process to process.
     """
 
-    def one(clip: Clip) -> tuple[NDArray[np.float32], str] | str:
+    def one(clip: Clip) -> Decoded | str:
         try:
-            return decode(clip.path, kind), file_digest(clip.path)
+            samples = decode(clip.path, kind)
+            return Decoded(samples, file_digest(clip.path), is_cut(clip.path, samples))
         except UnusableAudio as unusable:
             return unusable.reason
         except OSError:
@@ -121,7 +146,7 @@ def _decoded(clips: Sequence[Clip], kind: str) -> Iterator[tuple[Clip, tuple[NDA
 
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[tuple[Clip, Future[tuple[NDArray[np.float32], str] | str]]] = deque()
+        ahead: deque[tuple[Clip, Future[Decoded | str]]] = deque()
         try:
             for clip in clips:
                 ahead.append((clip, pool.submit(one, clip)))

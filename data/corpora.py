@@ -20,6 +20,7 @@ __all__ = ["Clip", "UnusableAudio", "decode", "read_noise", "read_rirs", "read_s
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 _TABLES = {"train.tsv": "train", "dev.tsv": "val", "test.tsv": "test"}
+_SIZE_CLASSES = ("smallroom", "mediumroom", "largeroom")
 _SPLIT_FOLDER = re.compile(r"(train|dev|valid|validation|val|test)(-.+)?", re.IGNORECASE)
 
 
@@ -73,8 +74,9 @@ def read_rirs(root: Path) -> list[Clip]:
 
     SLR26, when the folder, or `simulated_rirs_16k` in it, holds `smallroom`, `mediumroom`, `largeroom` or a `rir_list`:
     the files that `rir_list` names, else all below the class. A room is class and number, because numbers repeat
-    between the classes; the class is the stratum. In any other folder the room is the sub-folder that holds the file,
-    or the file itself where there is none; top folders named train, dev, val, valid or test give the split.
+    between the classes; the class is the stratum. In any other folder the room is the first sub-folder, whatever lies
+    below it (a microphone, a take), or the file itself where there is none; where a size class lies deeper, it is class
+    and number again. Top folders named train, dev, val, valid or test give the split.
 
     Raises:
         InputError: no such folder, no audio in it, or a line of `rir_list` without a path.
@@ -86,8 +88,12 @@ def read_rirs(root: Path) -> list[Clip]:
     clips = []
     for relative in _audio_below(root, "room response"):
         split, parts = _own_split(relative)
-        room = relative.parent if len(parts) > 1 else relative.with_suffix("")
-        clips.append(Clip(root / relative, room.as_posix(), split))
+        size = next((i for i, part in enumerate(parts[:-2]) if part in _SIZE_CLASSES), None)
+        if size is not None:
+            clips.append(Clip(root / relative, "/".join(parts[size : size + 2]), split, stratum=parts[size]))
+        else:
+            room = parts[0] if len(parts) > 1 else relative.with_suffix("").as_posix()
+            clips.append(Clip(root / relative, room, split))
     return clips
 
 
@@ -189,7 +195,7 @@ def _table(path: Path, clips_folder: Path, split: str) -> list[Clip]:
 
 def _room_classes(root: Path) -> list[Path]:
     def is_one(folder: Path) -> bool:
-        return folder.name in ("smallroom", "mediumroom", "largeroom") or (folder / "rir_list").is_file()
+        return folder.name in _SIZE_CLASSES or (folder / "rir_list").is_file()
 
     for base in (root, root / "simulated_rirs_16k"):
         if base.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from data import RATE
 
 LONGEST_SECONDS = 1800
 """Only this much of a longer recording is read: an hours-long file must not fill the memory."""
+SHORTEST_SPEECH_SECONDS = 0.25
+"""Shorter speech is left out: neither PESQ nor STOI can score it."""
 SILENT_PEAK = 1e-3
 """A peak below this (-60 dBFS) is silence: scaled up to a level in use it would be quantisation noise."""
 SILENT_RMS = 1e-4
@@ -38,17 +41,19 @@ class UnusableAudio(Exception):  # noqa: N818 - it names what the file is
 def decode(path: Path, kind: str = "speech") -> NDArray[np.float32]:
     """Reads a wav, flac, mp3 or ogg file of any rate and channel count.
 
-    The rate and the length are those of the decoder, not of a table beside the file. Channels are averaged, except for
-    a room response, of which the first is taken: averaging microphones at different places would comb-filter it.
+    The rate and the length are those of the decoder, not of a table beside the file. Channels are averaged, silent ones
+    left out; of a room response the first channel is taken: averaging microphones at different places would comb-filter
+    it.
 
     Args:
-        kind: "speech" and "noise" are checked for silence and flat clipping, "rir" only for being all zero.
+        kind: "speech" and "noise" are checked for silence and flat clipping, "speech" also for being too short, "rir"
+            only for being all zero.
 
     Returns:
-        (N,) mono samples at 16 kHz, full scale 1.
+        (N,) mono samples at 16 kHz, full scale 1; at most the first `LONGEST_SECONDS`, see `is_cut`.
 
     Raises:
-        UnusableAudio: missing, undecodable, empty, not finite, silent or clipped flat.
+        UnusableAudio: missing, undecodable, empty, not finite, silent, clipped flat or too short.
     """
     samples, rate = _read(Path(path))
     if samples.shape[0] == 0:
@@ -61,12 +66,28 @@ def decode(path: Path, kind: str = "speech") -> NDArray[np.float32]:
             raise UnusableAudio("all zero")
         return _resample(mono, rate)
     # Before resampling, whose ringing hides the flat tops; silence first, because digital zero is flat as well.
-    _refuse_silence(samples)
-    if any(_clipped_share(channel) > CLIPPED_SHARE for channel in samples.T):
+    heard = np.array([not _is_silent(channel) for channel in samples.T])
+    if not heard.any():
+        raise UnusableAudio("silent")
+    if any(_clipped_share(channel) > CLIPPED_SHARE for channel in compress(samples.T, heard)):
         raise UnusableAudio("clipped flat")
-    mono = _resample(samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1), rate)
-    _refuse_silence(mono)  # again: opposite channels cancel, and sound above 8 kHz is gone
+    mono = _resample(samples @ (heard / heard.sum()).astype(np.float32), rate)
+    if _is_silent(mono):  # again: opposite channels cancel, and sound above 8 kHz is gone
+        raise UnusableAudio("silent")
+    if kind == "speech" and len(mono) < SHORTEST_SPEECH_SECONDS * RATE:
+        raise UnusableAudio("too short")
     return mono
+
+
+def is_cut(path: Path, samples: NDArray[np.float32]) -> bool:
+    """Whether a file goes on after the `samples` that `decode` gave of it, because it is longer than `LONGEST_SECONDS`.
+
+    The file is opened only if the samples reach that length.
+    """
+    if len(samples) < LONGEST_SECONDS * RATE - 1:  # a resampler may round down
+        return False
+    with soundfile.SoundFile(path) as file:
+        return bool(file.frames > LONGEST_SECONDS * file.samplerate)
 
 
 def _read(path: Path) -> tuple[NDArray[np.float32], int]:
@@ -94,10 +115,9 @@ def _resample(mono: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 
-def _refuse_silence(samples: NDArray[np.float32]) -> None:
-    flat = samples.ravel()
-    if max(flat.max(), -flat.min()) < SILENT_PEAK or np.dot(flat, flat) < SILENT_RMS**2 * len(flat):
-        raise UnusableAudio("silent")
+def _is_silent(channel: NDArray[np.float32]) -> bool:
+    quiet = max(channel.max(), -channel.min()) < SILENT_PEAK
+    return bool(quiet or np.dot(channel, channel) < SILENT_RMS**2 * len(channel))
 
 
 def _clipped_share(channel: NDArray[np.float32]) -> float:

@@ -30,11 +30,6 @@ WOMEN = {
     "test": ("belinda", "linda", "grandma"),
 }
 MEN = {
-    "train": ("f1", "Andrea", "belinda", "shelby", "steph"),
-    "dev": ("aunty", "Annie"),
-    "test": ("f5", "linda", "grandma"),
-}
-MEN = {
     "train": (
         *("m1", "m3", "m4", "m7", "max", "Alex", "adam", "Mike", "boris", "Gene", "Nguyen", "paul", "quincy", "rob"),
         *("Reed", "edward", "klatt4", "pedro", "travis", "kaukovalta"),

@@ -90,5 +90,8 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def cache_root() -> Path:
-    """The folder for things that can be made again: `$FTJNF_CACHE`, or `~/.cache/ftjnf-students`."""
-    return Path(os.environ.get("FTJNF_CACHE") or Path.home() / ".cache" / "ftjnf-students")
+    """The folder for things that can be made again: `$FTJNF_CACHE`, or `~/.cache/ftjnf-students`. Always absolute.
+
+    Ray runs each trial in a folder of its own, where a relative path would lead elsewhere.
+    """
+    return Path(os.environ.get("FTJNF_CACHE") or "~/.cache/ftjnf-students").expanduser().absolute()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from data.array import Array
 from data.bank import Bank, open_bank
+from data.bank_files import Source
 from data.demo import demo_corpus
 from data.errors import InputError
 from data.examples import ExampleSet, FreshScenes, SetSpec, build_set
@@ -85,7 +86,8 @@ class DataPlan:
 class Sets:
     """The example sets of a run; `train` is fixed, or fresh scenes if the plan says remix.
 
-    `manifest` tells what they are made from, for the run's records.
+    `manifest` tells what they are made from, for the run's records; `splits` which files are in which split, by split
+    and kind ("speech", "noise", "rirs"). Both are empty where the sets were only opened.
     """
 
     train: ExampleSet | FreshScenes
@@ -93,6 +95,7 @@ class Sets:
     score_val: ExampleSet
     score_test: ExampleSet
     manifest: dict[str, Any]
+    splits: dict[str, dict[str, list[Source]]] = field(default_factory=dict)
 
     @property
     def folders(self) -> dict[str, str]:
@@ -191,7 +194,8 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
         }
         | {"train": {"examples": len(train), "remix": plan.remix, "digest": getattr(train, "digest", "fresh")}},
     }
-    return replace(sets, manifest=manifest)
+    splits = {split: {kind: bank.files() for kind, bank in _kinds(banks[split])} for split in banks}
+    return replace(sets, manifest=manifest, splits=splits)
 
 
 def _kinds(banks: Banks) -> list[tuple[str, Any]]:

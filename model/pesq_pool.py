@@ -1,6 +1,6 @@
 """Wide-band PESQ (P.862.2) in processes: the package holds the interpreter's lock, threads gain nothing.
 
-Imports no torch, so that a worker process is up at once.
+Imports no torch itself; but a spawned worker first imports the program's main module, and what that imports.
 """
 
 from __future__ import annotations

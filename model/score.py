@@ -22,6 +22,8 @@ from data.scene import SNRS_DB
 from model.ftjnf import FTJNF, REFERENCE
 from model.pesq_pool import PesqPool
 
+UNSCORED_STOI = 1e-5
+"""What pystoi returns, with a warning, for a clip with too little speech."""
 Enhancer = Callable[[Tensor], Tensor]
 """(B, M, N) noisy microphone signals -> (B, N) estimate."""
 
@@ -165,12 +167,16 @@ def _si_sdr(reference: NDArray[np.float32], estimate: NDArray[np.float32]) -> fl
 
 
 def _estoi(reference: NDArray[np.float32], estimate: NDArray[np.float32]) -> float:
+    """ESTOI of one clip; NaN where it cannot be scored (too little speech, not finite). Never raises for that."""
     from pystoi import stoi
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # too little speech: pystoi warns and returns 1e-5
-        value = float(stoi(reference, estimate, RATE, extended=True))
-    return value if value > 1e-4 else float("nan")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # said with the value below
+            value = float(stoi(reference, estimate, RATE, extended=True))
+    except (ValueError, IndexError):  # shorter than one of its frames
+        return float("nan")
+    return float("nan") if value == UNSCORED_STOI else value
 
 
 def network_enhancer(net: FTJNF) -> Enhancer:

@@ -198,10 +198,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         if start is not None and start.size != size:
             raise InputError(f"--start {arguments.start} has size {start.size}, not {size}; pass --size {start.size}")
         sets = prepare(plan, progress=progress_line)
+        state = arguments.out.with_name(arguments.out.name + ".state")
+        write_json(state / "splits.json", sets.splits)
         train: Examples = sets.train
         val: Examples = sets.val
         if arguments.and_demo:
             demo = prepare(plan.of_demo(), progress=progress_line)
+            write_json(state / "splits-demo.json", demo.splits)
             train, val = JoinedExamples(sets.train, demo.train), JoinedExamples(sets.val, demo.val)
         if start is not None and config.nested and rule_for(made) != "leading":  # what matters most must lead
             start = in_order(start, importance(start, DEFAULT_RULE, *val.batch(range(min(8, len(val))))))

@@ -106,6 +106,7 @@ class Session:
             if not self.resumed:
                 write_json(self.folder / "search.json", self.config.to_dict())
             write_json(self.folder / "data.json", sets.manifest)
+            write_json(self.folder / "splits.json", sets.splits)
             if self.config.tracking_uri is not None:  # wrong or unreachable: better known before than after
                 self._open_tracker(tracker, sets)
             clock = self.ground.clock(sets, slots)

@@ -13,7 +13,7 @@ from search.flags import read_flags
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-ROOMS = ("data", "model", "search", "analysis")
+ROOMS = ("data", "model", "search", "analysis", "benchmarks")
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -14,11 +14,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def ratios(script: str, flags: str) -> dict[str, float]:
-    command = [sys.executable, str(ROOT / "benchmarks" / script), "--json", "--repeats", "1", *flags.split()]
+    command = [sys.executable, str(ROOT / "benchmarks" / script), "--json", "--repetitions", "1", *flags.split()]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["machine"]["processor"]
+    assert found["machine"]["cpu"]
     return found["ratios"]
 
 

@@ -11,10 +11,12 @@ import pytest
 import soundfile
 
 import data.bank_files
+import data.decode
 from data import RATE
 from data.bank import build_bank, open_bank
 from data.corpora import Clip
 from data.errors import InputError
+from data.files import file_digest
 from data.sources import load_corpora
 
 
@@ -83,6 +85,36 @@ def test_nothing_left_says_how_many_and_why(tmp_path):
     with pytest.raises(InputError, match=r"none of the 3 speech files .* most often: empty"):
         build_bank(clips, tmp_path / "banks", "speech")
     assert list((tmp_path / "banks").iterdir()) == [], "a failed bank leaves nothing behind"
+
+
+@pytest.mark.parametrize(("split", "named"), [("train", "training"), ("val", "validation"), ("test", "test")])
+def test_nothing_left_names_the_split(tmp_path, split, named):
+    (tmp_path / "a.wav").touch()
+    for name in ("a.wav", "gone.wav"):
+        with pytest.raises(InputError, match=f"none of the 1 noise files for {named} can be used"):
+            build_bank([Clip(tmp_path / name, "a", split)], tmp_path / "banks", "noise")
+
+
+def test_recording_that_is_cut_is_listed_and_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(data.decode, "LONGEST_SECONDS", 1)
+    lengths = {"whole.wav": 1.0, "long.wav": 1.5, "long.flac": 2.0, "short.wav": 0.5}
+    clips = [Clip(write(tmp_path / name, seconds, rate=22_050), name) for name, seconds in lengths.items()]
+    bank = build_bank(clips, tmp_path / "banks", "noise")
+    assert dict(zip(bank.groups, bank.lengths.tolist(), strict=True)) == pytest.approx(
+        {name: min(1, seconds) * RATE for name, seconds in lengths.items()}, abs=1
+    )
+    manifest = bank.manifest()
+    assert sorted(manifest["cut_files"]) == [str(tmp_path / "long.flac"), str(tmp_path / "long.wav")]
+    assert (manifest["cut"], manifest["skipped"], manifest["clips"]) == (2, 0, 4)
+
+
+def test_files_are_told_with_group_and_hash_also_where_they_are_joined(tmp_path):
+    clips = [*some_clips(tmp_path, count=7), Clip(tmp_path / "gone.wav", "s0")]
+    for join_to in (None, 1.2):
+        files = build_bank(clips, tmp_path / "banks", "speech", join_to=join_to).files()
+        assert sorted(files, key=lambda file: file["path"]) == [
+            {"path": str(clip.path), "group": clip.group, "sha256": file_digest(clip.path)} for clip in clips[:7]
+        ]
 
 
 def test_bank_is_opened_again_for_the_same_files_and_made_anew_for_changed_ones(tmp_path, monkeypatch):

@@ -198,6 +198,28 @@ def test_room_of_any_other_folder_is_the_folder_or_the_file(tmp_path):
     assert [clip.group for clip in read_rirs(tmp_path)] == ["cellar", "hall", "hall"]
 
 
+def test_room_with_sub_folders_of_its_own_stays_one_room(tmp_path):
+    touch(tmp_path, "hall/mic1/a.wav", "hall/mic2/b.wav", "hall/c.wav", "nave/deep/er/d.wav", "cellar/e.wav")
+    clips = read_rirs(tmp_path)
+    assert [clip.group for clip in clips] == ["cellar", "hall", "hall", "hall", "nave"]
+    homes = {(clip.group, split) for split, part in split_clips(clips, seed=0).items() for clip in part}
+    assert len(homes) == 3, "each room in one split"
+
+
+def test_room_in_two_split_folders_goes_whole_to_one_split(tmp_path):
+    touch(tmp_path, "train/hall/a.wav", "train/hall/b.wav", "test/hall/c.wav", "test/nave/d.wav")
+    touch(tmp_path, "train/cellar/e.wav", "val/attic/f.wav")
+    parts = split_clips(read_rirs(tmp_path), seed=0)
+    assert {split: speakers(part) for split, part in parts.items()} == {
+        "train": {"hall", "cellar"}, "val": {"attic"}, "test": {"nave"},
+    }  # fmt: skip
+
+
+def test_size_classes_further_down_are_read_by_class_and_room(tmp_path):
+    expected = {(clip.group, clip.stratum) for clip in read_rirs(slr26(tmp_path / "all" / "SLR26"))}
+    assert {(clip.group, clip.stratum) for clip in read_rirs(tmp_path / "all")} == expected
+
+
 def test_every_size_class_is_in_every_split(tmp_path):
     parts = split_clips(read_rirs(slr26(tmp_path)), seed=3)
     assert all(len({clip.stratum for clip in part}) == 3 for part in parts.values())
@@ -279,6 +301,38 @@ def test_channels_are_averaged_but_of_a_room_response_the_first_is_taken(tmp_pat
     soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), RATE, subtype="FLOAT")
     np.testing.assert_allclose(decode(tmp_path / "a.wav"), 0.5 * (left + right), atol=1e-6)
     np.testing.assert_allclose(decode(tmp_path / "a.wav", "rir"), left, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3"])
+@pytest.mark.parametrize("dead", [0, 1])
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_dead_channel_of_a_stereo_file_neither_clips_nor_halves_the_other(tmp_path, name, dead, rate):
+    sound = np.random.default_rng(0).normal(0, 0.1, 2 * rate)
+    stereo = np.stack([0 * sound, sound] if dead == 0 else [sound, 0 * sound], axis=1)
+    soundfile.write(tmp_path / name, stereo, rate)
+    soundfile.write(tmp_path / f"mono-{name}", sound, rate)
+    for kind in ("speech", "noise"):
+        expected = decode(tmp_path / f"mono-{name}", kind)
+        assert np.std(decode(tmp_path / name, kind)) == pytest.approx(np.std(expected), rel=0.03)
+
+
+def test_channel_of_the_last_bit_alone_counts_as_dead(tmp_path):
+    sound = tone()
+    bit = np.random.default_rng(0).integers(-1, 2, len(sound)) / 2**15
+    soundfile.write(tmp_path / "a.wav", np.stack([sound, bit], axis=1), RATE)
+    np.testing.assert_allclose(decode(tmp_path / "a.wav"), sound, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["speech", "noise"])
+def test_only_speech_can_be_too_short(tmp_path, kind):
+    soundfile.write(tmp_path / "enough.wav", tone(0.25), RATE)
+    soundfile.write(tmp_path / "short.wav", tone(0.24), RATE)
+    assert len(decode(tmp_path / "enough.wav", kind)) == RATE // 4
+    if kind == "noise":
+        assert len(decode(tmp_path / "short.wav", kind)) == round(0.24 * RATE)
+    else:
+        with pytest.raises(UnusableAudio, match="too short"):
+            decode(tmp_path / "short.wav", kind)
 
 
 def spoilt(path: Path) -> str:

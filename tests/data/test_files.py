@@ -82,6 +82,17 @@ def test_cache_is_where_the_environment_says_or_at_home(monkeypatch, tmp_path):
     assert cache_root() == Path.home() / ".cache" / "ftjnf-students"
 
 
+@pytest.mark.parametrize(("given", "where"), [("kept", "here/kept"), ("../kept", "kept"), ("~/kept", "home/kept")])
+def test_cache_stays_where_the_command_was_started(monkeypatch, tmp_path, given, where):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FTJNF_CACHE", given)
+    cache = cache_root()
+    assert cache.is_absolute(), "a trial's folder is another one"
+    assert cache.resolve() == (tmp_path / where).resolve()
+
+
 def test_lock_keeps_another_process_out_until_it_is_given_back(tmp_path):
     path = tmp_path / "new" / "lock"
     attempt = [

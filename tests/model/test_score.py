@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from data import RATE
 from data.array import Array
 from data.examples import SetSpec, build_set
 from data.scene import SNRS_DB, Scene, render
@@ -109,6 +110,26 @@ def test_perfect_estimate_has_the_highest_scores(tiny_sets):
     assert noisy.si_sdr.max() < 0, "the room alone is louder than the direct path"
     assert best.estoi is not None
     assert best.estoi.min() > 0.99
+
+
+@pytest.mark.parametrize("samples", [10, 100, 300, 2000])
+def test_very_short_clip_is_unscored_and_ends_nothing(tiny_source, tmp_path, samples):
+    source = tiny_source(clips=1, seconds=samples / RATE)
+    examples = build_set(source, "sounds", SetSpec("score", 1, 10.0, 0), tmp_path)
+    with PesqPool(0) as pool:
+        scores = score(unprocessed, examples, pool, more=True)
+    assert scores.unscored == 5
+    assert scores.estoi is not None
+    assert np.isnan(scores.estoi).all()
+
+
+def test_estoi_of_a_useless_estimate_is_a_score_and_not_left_out(tiny_sets):
+    torch.manual_seed(0)
+    with PesqPool(0) as pool:
+        scores = score(lambda noisy: torch.randn_like(unprocessed(noisy)), tiny_sets.score, pool, more=True)
+    assert scores.estoi is not None
+    assert np.isfinite(scores.estoi).all()
+    assert scores.estoi.min() < 0, "noise that is not related to the speech scores around zero"
 
 
 def test_silent_and_broken_estimates_are_unscored_and_end_nothing(tiny_sets):

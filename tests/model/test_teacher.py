@@ -73,6 +73,26 @@ def test_training_writes_weights_recipe_and_scores(train, capsys):
     assert f"weights: {out}" in printed
 
 
+def assert_disjoint(path: Path, corpus: Path) -> None:
+    """No speaker, recording, room or file of a written splits.json stands in two splits, and all hashes are true."""
+    splits = json.loads(path.read_text())
+    assert list(splits) == ["train", "val", "test"]
+    for kind in ("speech", "noise", "rirs"):
+        for key in ("group", "path", "sha256"):
+            parts = [{file[key] for file in splits[split][kind]} for split in splits]
+            assert all(parts)
+            assert len(set.union(*parts)) == sum(map(len, parts)), (kind, key)
+        for file in (file for split in splits for file in splits[split][kind]):
+            assert Path(file["path"]).is_relative_to(corpus)
+            assert file["sha256"] == file_digest(Path(file["path"]))
+
+
+def test_splits_are_written_beside_the_state_and_are_disjoint(train, small_corpus):
+    state = train().with_name("teacher.safetensors.state")
+    assert_disjoint(state / "splits.json", small_corpus.speech.parents[1])
+    assert not (state / "splits-demo.json").exists()
+
+
 def test_started_again_it_is_done_at_once(train, capsys, monkeypatch):
     out = train()
     before = out.read_bytes()
@@ -149,8 +169,11 @@ def test_training_begins_from_given_weights(train, tmp_path):
 def test_demo_corpus_doubles_the_examples_and_stands_in_the_recipe(train, small_corpus, monkeypatch, capsys):
     demo = SimpleNamespace(speech=small_corpus.speech, noise=small_corpus.noise, rirs=small_corpus.rirs)
     monkeypatch.setattr(data.plan, "demo_corpus", lambda: demo)
-    _, recipe = load_network(train("--and-demo"))
+    out = train("--and-demo")
+    _, recipe = load_network(out)
     assert recipe["and_demo"] is True
+    for name in ("splits.json", "splits-demo.json"):  # apart: rooms of two corpora may bear one name
+        assert_disjoint(out.with_name("teacher.safetensors.state") / name, small_corpus.speech.parents[1])
     assert "of 8 examples" in capsys.readouterr().out
 
 

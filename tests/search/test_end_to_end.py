@@ -203,6 +203,9 @@ def test_run_folder_holds_all_that_was_promised(resumed: Ended, run: Path) -> No
     assert "<script src=" not in (run / "pareto.html").read_text()  # self-contained
     assert SearchConfig.from_dict(read_json(run / "search.json")).folder == run
     assert read_json(run / "data.json")["banks"]["train"]["speech"]["groups"] == 8
+    speakers = [{file["group"] for file in kinds["speech"]} for kinds in read_json(run / "splits.json").values()]
+    assert [len(group) for group in speakers] == [8, 2, 2]
+    assert len(set.union(*speakers)) == 12
     assert all((student / "last.pt").exists() for student in (run / "students").iterdir())
 
 

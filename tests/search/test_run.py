@@ -300,6 +300,28 @@ def test_resumed_search_takes_its_configuration_from_its_folder(stopped: Path, t
     assert search_config(read_flags(flags)) == replace(first, name="renamed")
 
 
+@pytest.mark.parametrize("content", [b"", bytes(range(256)) * 8], ids=["0 bytes", "corrupt"])
+def test_corpus_without_a_usable_file_ends_the_command_with_code_2_and_one_line(
+    tmp_path: Path, tiny_flags: list[str], content: bytes
+) -> None:
+    for number in range(5):
+        (tmp_path / "speech" / f"speaker{number}").mkdir(parents=True)
+        (tmp_path / "speech" / f"speaker{number}" / "a.wav").write_bytes(content)
+    flags = [*tiny_flags, "--speech", str(tmp_path / "speech")]  # the last one counts
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *flags, "--storage", tmp_path / "runs"],
+        cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    reason = "undecodable" if content else "empty"
+    expected = f"error: none of the 3 speech files for training can be used, most often: {reason} (the first: "
+    assert done.stderr.startswith(expected)
+    assert str(tmp_path / "speech") in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["speech"]
+
+
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
