@@ -94,7 +94,7 @@ class RunFolder:
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two manifests of `data.plan.Sets` in a way that changes the examples; paths do not count."""
-    now = json.loads(json.dumps(now))  # before has been JSON: there tuples are lists
+    before, now = json.loads(json.dumps([before, now]))  # in JSON tuples are lists
     found = []
     if _get(before, "array", "positions_m") != _get(now, "array", "positions_m"):
         found.append("the positions of the microphones")
