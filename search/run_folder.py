@@ -12,6 +12,9 @@ from typing import Any
 from data.errors import InputError
 from data.files import locked, read_json, write_json
 
+JOURNAL = "study.journal"
+"""The file that has the search's students."""
+
 
 def taken(folder: Path) -> InputError:
     """What is to be said of a new search whose folder is there already."""
@@ -87,8 +90,8 @@ class RunFolder:
             )
 
     def drop_unbegun(self) -> None:
-        """Removes the folder if this session made it and no student began: nothing is lost, and the name is free."""
-        if self._made and not (self.path / "students").exists():
+        """Removes the folder if this session made it and proposed no student: nothing is lost, and the name is free."""
+        if self._made and not (self.path / JOURNAL).exists():
             shutil.rmtree(self.path, ignore_errors=True)
 
 

@@ -27,7 +27,7 @@ from search.groundwork import Groundwork
 from search.live import LiveTable
 from search.ray_session import start_ray, stop_ray
 from search.report import draw, print_front, write_report
-from search.run_folder import RunFolder
+from search.run_folder import JOURNAL, RunFolder
 from search.sampler import Proposals, Sampler
 from search.scoring import ScoreJob, score_all
 from search.searcher import BROKEN, TuneSearcher
@@ -175,7 +175,7 @@ class Session:
         """Trains the students and ends the search. Returns the exit code."""
         config = self.config
         sampler: Sampler = "random" if config.sampler == "random" else "tpe"
-        proposals = Proposals(self.space, self.folder / "study.journal", config.seed, sampler)
+        proposals = Proposals(self.space, self.folder / JOURNAL, config.seed, sampler)
         self._score_beside(sets, teacher)
         reserve = self.ground.reserve(clock, teacher)
         deadline = None if config.time_budget is None else self.started + config.time_budget - reserve
