@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from data import RATE
 from data.bank_files import VERSION, Skipped, Source, write_bank
 from data.errors import InputError
-from data.files import read_json, text_digest
+from data.files import making, read_json, text_digest
 from data.splits import Clip
 
 
@@ -161,10 +160,7 @@ def build_bank(
         except InputError:  # damaged: this folder is ours to make anew
             shutil.rmtree(place, ignore_errors=True)
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root, prefix=".making-", ignore_cleanup_errors=True) as temporary:
-            made = Path(temporary) / "bank"
-            made.mkdir()
+        with making(place) as made:
             write_bank(made, chosen, missing, kind, clips[0].split if clips else "", budget, join_to, progress)
             try:
                 made.rename(place)

@@ -11,11 +11,7 @@ import importlib.metadata
 import itertools
 import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +19,7 @@ from typing import Any
 from data import demo_noise, demo_rooms, demo_speech
 from data.demo_plan import SPLITS, DemoSizes, run_worker
 from data.errors import InputError, run_command
-from data.files import cache_root, read_json, text_digest, write_json
+from data.files import cache_root, making, read_json, text_digest, write_json
 
 VERSION = 3
 """Counts every change to what the demo corpus sounds like."""
@@ -105,7 +101,7 @@ def _is_made(folder: Path, key: str) -> bool:
 def _make(folder: Path, key: str, sizes: DemoSizes) -> None:
     """Makes the corpus beside `folder` and renames it when it is whole."""
     logger.info("making the demo corpus in %s (once, about a minute)", folder)
-    with _sibling(folder) as made:
+    with making(folder, prefix=".demo-") as made:
         clips = made / "cv-corpus-demo" / "de" / "clips"
         clips.mkdir(parents=True)
         for split in SPLITS:
@@ -134,19 +130,6 @@ def _make(folder: Path, key: str, sizes: DemoSizes) -> None:
         except OSError:
             if not _is_made(folder, key):  # else another process was faster: its corpus is the same
                 raise
-
-
-@contextmanager
-def _sibling(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`, removed at the end if it is still there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    outer = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        inner = outer / folder.name  # mkdtemp's own folder is closed to other users
-        inner.mkdir()
-        yield inner
-    finally:
-        shutil.rmtree(outer, ignore_errors=True)
 
 
 def _clips_by_talker(rows: list[dict[str, Any]], clips: Path) -> dict[str, list[list[str]]]:

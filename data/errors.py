@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class InputError(Exception):
@@ -27,7 +31,10 @@ class Interrupted(BaseException):
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:
-    """Runs a command's main function and exits: 0 or its return value, 2 on bad input, 128 + n on signal n."""
+    """Runs a command's main function and exits: 0 or its return value, 2 on bad input, 128 + n on signal n.
+
+    A full disk, and a file that may not be read or written, are bad input too, wherever they are met.
+    """
     try:
         code = main() or 0
         sys.stdout.flush()
@@ -42,4 +49,19 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
         # what is still in the buffer goes nowhere, else Python complains about it when it exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        if error.errno not in (*_FULL, *_CLOSED):
+            raise
+        print(f"error: {_refusal(error)}", file=sys.stderr)
+        code = 2
     sys.exit(code)
+
+
+def _refusal(error: OSError) -> str:
+    """What the system refused, and what to do, in one sentence."""
+    reason = error.strerror or os.strerror(error.errno or 0)
+    if error.errno in _FULL:
+        where = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
+        return f"{where} ({reason}); make room there, or choose a folder on another disk, and run the command again"
+    where = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
+    return f"{where} ({reason}); change who may read and write it, or choose another place"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +14,8 @@ from torch import Tensor
 
 from data import RATE
 from data.errors import InputError
-from data.files import read_json, text_digest, write_json
-from data.scene import SNRS_DB, Scene, SceneSource, render
+from data.files import making, read_json, text_digest, write_json
+from data.scene import SNRS_DB, Scene, SceneSource, constants, render
 
 FORMAT = 1
 """Raised when the scenes or the files change in a way that the key below does not see."""
@@ -54,7 +52,7 @@ class ExampleSet:
     """A memory-mapped set of examples.
 
     Attributes:
-        digest: the key of the set: sounds, array, spec and format.
+        digest: the key of the set, see `set_key`.
         snr_db: (n,) SNR at the front microphone.
         clip: (n,) the clip an example was made from; examples of one clip differ in SNR only.
 
@@ -116,6 +114,17 @@ def scenes_of(source: SceneSource, spec: SetSpec) -> Iterator[Scene]:
             yield source.draw(rng, clip, None if own <= longest else longest, snr)
 
 
+def set_key(source: SceneSource, sounds: str, spec: SetSpec) -> dict[str, Any]:
+    """All that shapes a set: sounds (their digest), array, spec, the constants of the scenes, and the format."""
+    return {
+        "format": FORMAT,
+        "sounds": sounds,
+        "array": source.array.positions,
+        "spec": asdict(spec),
+        "scenes": constants(),
+    }
+
+
 def build_set(
     source: SceneSource,
     sounds: str,
@@ -132,16 +141,12 @@ def build_set(
         cache: folder of the sets; this one lands in `cache/ROLE-DIGEST`.
         progress: called with the share that is done.
     """
-    key = {"format": FORMAT, "sounds": sounds, "array": source.array.positions, "spec": asdict(spec)}
+    key = set_key(source, sounds, spec)
     digest = text_digest(key)
     folder = Path(cache) / f"{spec.role}-{digest}"
     if (folder / "index.json").exists():
         return ExampleSet(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
-    temporary = making / "set"  # a folder of its own, as mkdtemp's can be read by its owner alone
-    temporary.mkdir()
-    try:
+    with making(folder) as temporary:
         lengths: list[int] = []
         snrs: list[float] = []
         clips: list[int] = []
@@ -163,8 +168,6 @@ def build_set(
         except OSError:  # another process was faster with the very same set
             if not (folder / "index.json").exists():
                 raise
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
     return ExampleSet(folder)
 
 
@@ -185,10 +188,15 @@ class FreshScenes:
     Args:
         source: where scenes come from.
         spec: as for a "train" set.
+        sounds: digest of the sounds in `source`.
+
+    Attributes:
+        digest: as an `ExampleSet` has it; other sounds, arrays or settings have another.
     """
 
-    def __init__(self, source: SceneSource, spec: SetSpec) -> None:
+    def __init__(self, source: SceneSource, spec: SetSpec, sounds: str) -> None:
         self.source, self.spec = source, spec
+        self.digest = text_digest({"fresh": set_key(source, sounds, spec)})
         self.microphones = source.array.microphones
 
     def __len__(self) -> int:

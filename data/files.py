@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import math
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from data.errors import InputError
+
+LEFT_OVER = 86_400.0
+"""Seconds after which an unfinished folder that nobody has written to is that of a process that was killed."""
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -80,12 +86,68 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def drop_torn_line(path: Path) -> None:
+    """Cuts off a last line without its end: a crash can leave one, and a line appended behind it would be lost."""
+    if path.is_file():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with open(path, "r+b") as file:
+                file.truncate(whole)
+
+
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds a lock among the processes of a machine; ends with the process, whatever becomes of it."""
+def making(folder: Path, prefix: str = ".making-") -> Iterator[Path]:
+    """A new folder beside `folder`, to be renamed to it once it is whole; removed at the end if it is still there.
+
+    First it removes what makers that were killed have left beside `folder`, over a day ago.
+
+    Args:
+        folder: what is to be made.
+        prefix: of the names of unfinished folders.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f"{prefix}*"):
+        if left.is_dir() and time.time() - _last_written(left) > LEFT_OVER:
+            shutil.rmtree(left, ignore_errors=True)
+    outer = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix))
+    try:
+        inner = outer / folder.name  # a folder of its own, as mkdtemp's can be read by its owner alone
+        inner.mkdir()
+        yield inner
+    finally:
+        shutil.rmtree(outer, ignore_errors=True)
+
+
+def _last_written(folder: Path) -> float:
+    """Unix time of the last change of a folder or of anything in it."""
+    times = [folder.lstat().st_mtime]
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # its maker is at work
+            times.append(path.lstat().st_mtime)
+    return max(times)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Holds a lock among all who open this file; ends with the process, whatever becomes of it.
+
+    On a file system that has no locks it holds none.
+
+    Args:
+        path: of the lock's file, which stays.
+        wait: for whoever has the lock.
+
+    Raises:
+        BlockingIOError: somebody has it, and `wait` is false.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
         yield
 
 

@@ -104,6 +104,11 @@ class Sets:
         where = {"train": str(train.folder)} if isinstance(train, ExampleSet) else _where(train.source)
         return where | {name: str(getattr(self, name).folder) for name in ("val", "score_val", "score_test")}
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """What tells these sets from all others, by name: hashes over the sounds, the array and all settings."""
+        return {name: getattr(self, name).digest for name in ("train", "val", "score_val", "score_test")}
+
 
 def open_sets(plan: DataPlan, folders: dict[str, str], cache: Path) -> Sets:
     """Opens the sets of another process on this machine; on a machine that has none of them they are made.
@@ -118,10 +123,11 @@ def open_sets(plan: DataPlan, folders: dict[str, str], cache: Path) -> Sets:
             return prepare(plan, cache)
     train: ExampleSet | FreshScenes
     if plan.remix:
-        speech, noise, rirs = (open_bank(Path(folders[f"train {kind}"])) for kind in ("speech", "noise", "rirs"))
+        banks = Banks(*(open_bank(Path(folders[f"train {kind}"])) for kind in ("speech", "noise", "rirs")))
         train = FreshScenes(
-            SceneSource(speech, noise, rirs, Array.parse(plan.array)),
+            SceneSource(banks.speech, banks.noise, banks.rirs, Array.parse(plan.array)),
             SetSpec("train", plan.train_clips, plan.clip_seconds, plan.seed),
+            _digest(banks),
         )
     else:
         train = ExampleSet(Path(folders["train"]))
@@ -171,7 +177,7 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
     train_spec = SetSpec("train", plan.train_clips, plan.clip_seconds, plan.seed)
     train: ExampleSet | FreshScenes
     if plan.remix:
-        train = FreshScenes(source("train"), train_spec)
+        train = FreshScenes(source("train"), train_spec, _digest(banks["train"]))
     else:
         train = fixed("train", "train", plan.train_clips, plan.clip_seconds, plan.seed)
     test_clips = min(plan.test_clips, len(banks["test"].speech))
@@ -192,7 +198,7 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
             name: {"digest": part.digest, "examples": len(part), "seconds": round(part.seconds, 1)}
             for name, part in (("val", sets.val), ("score_val", sets.score_val), ("score_test", sets.score_test))
         }
-        | {"train": {"examples": len(train), "remix": plan.remix, "digest": getattr(train, "digest", "fresh")}},
+        | {"train": {"examples": len(train), "remix": plan.remix, "digest": train.digest}},
     }
     splits = {split: {kind: bank.files() for kind, bank in _kinds(banks[split])} for split in banks}
     return replace(sets, manifest=manifest, splits=splits)

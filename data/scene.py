@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from data.array import FRONT, Array
+from data import RATE
+from data.array import DISTANCE, FRONT, SPEED_OF_SOUND, Array
 
 SNRS_DB = (-5.0, 0.0, 5.0, 10.0, 15.0)
 """The SNRs of the evaluation, in dB."""
@@ -41,6 +42,22 @@ AUDIBLE = 1e-3
 it to the SNR would let the rest of the recording burst out."""
 GUARD = 64
 """Samples of room at both ends for the tails of the fractional delays."""
+
+
+def constants() -> dict[str, Any]:
+    """The constants that shape every scene: with them in its key, a set made with other ones is another set."""
+    return {
+        "rate": RATE,
+        "front": FRONT,
+        "distance_m": DISTANCE,
+        "speed_of_sound": SPEED_OF_SOUND,
+        "snrs_db": SNRS_DB,
+        "levels_dbfs": LEVELS_DBFS,
+        "talker_azimuths": TALKER_AZIMUTHS,
+        "talker_elevations": TALKER_ELEVATIONS,
+        "noise_azimuths": NOISE_AZIMUTHS,
+        "audible": AUDIBLE,
+    }
 
 
 class Sounds(Protocol):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +14,7 @@ from torch import Tensor
 
 from data.errors import InputError
 from data.examples import ExampleSet
-from data.files import read_json, text_digest, write_json
+from data.files import locked, making, read_json, text_digest, write_json
 from model.distill import METHODS, ORDER
 from model.ftjnf import FTJNF, Layer
 from model.gram import Gram, at_positions, draw_positions
@@ -178,6 +176,23 @@ def build_targets(
     folder = Path(cache) / f"targets-{text_digest(key)}"
     if (folder / "index.json").exists():
         return CachedTargets(folder)
+    with locked(folder.with_name(f".{folder.name}.lock")):  # students that begin at once wait for the first of them
+        if not (folder / "index.json").exists():
+            _compute(net, examples, layers, gram, folder, key, device, progress or (lambda share: None))
+    return CachedTargets(folder)
+
+
+def _compute(
+    net: FTJNF,
+    examples: ExampleSet,
+    layers: Sequence[Layer],
+    gram: Gram,
+    folder: Path,
+    key: dict[str, Any],
+    device: torch.device,
+    progress: Callable[[float], None],
+) -> None:
+    """Computes targets into `folder`; see `build_targets`."""
     n, length = len(examples), frames(int(examples.lengths[0]))
     count = min(gram.positions, BINS * length)
     widths = {"f_lstm": net.size.f_hidden * (2 if net.size.bi_freq else 1), "t_lstm": net.size.t_hidden}
@@ -189,11 +204,7 @@ def build_targets(
         arrays[layer] = ("float16", (n, POSITION_SETS, count, widths[layer]))
     if lstms:
         arrays["positions"] = ("int32", (n, POSITION_SETS, count))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
-    temporary = making / "targets"  # a folder of its own, as mkdtemp's can be read by its owner alone
-    temporary.mkdir()
-    try:
+    with making(folder) as temporary:
         maps = {
             name: np.memmap(temporary / name, dtype=kind, mode="w+", shape=shape)
             for name, (kind, shape) in arrays.items()
@@ -201,31 +212,27 @@ def build_targets(
         for first in range(0, n, 4):
             chosen = list(range(first, min(first + 4, n)))
             noisy = stft(examples.batch(chosen)[0].to(device))
-            with torch.no_grad(), arithmetic(precision, device):
+            with torch.no_grad(), arithmetic(key["precision"], device):
                 activations = net.eval()(noisy, upto=max(layers, key=ORDER.index))
             if "linear" in maps:
                 maps["linear"][chosen] = activations.linear.half().cpu().numpy()
             for turn in range(POSITION_SETS if lstms else 0):
-                rng = np.random.default_rng([seed, turn, first])
+                rng = np.random.default_rng([key["seed"], turn, first])
                 positions = draw_positions(BINS * length, count, len(chosen), rng)
                 maps["positions"][chosen, turn] = positions.numpy()
                 for layer in lstms:
                     part = at_positions(getattr(activations, layer), positions.to(device))
                     maps[layer][chosen, turn] = part.half().cpu().numpy()
-            if progress is not None:
-                progress((first + len(chosen)) / n)
+            progress((first + len(chosen)) / n)
         for values in maps.values():
             values.flush()
         del maps
         write_json(temporary / "index.json", {"key": key, "arrays": arrays})
         try:
             temporary.rename(folder)
-        except OSError:  # another process was faster with the very same targets
+        except OSError:  # on a file system without locks another process was faster with the very same targets
             if not (folder / "index.json").exists():
                 raise
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-    return CachedTargets(folder)
 
 
 def network_digest(net: FTJNF) -> str:

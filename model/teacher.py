@@ -10,8 +10,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +52,20 @@ class TeacherRecipe:
         data: what it learns from.
         train: how; always the method "none".
         and_demo: from as many scenes of the demo corpus as well.
+        sets: digests of the example sets by name: folders may stay and what is in them change.
+        positions_m: of the microphones, reference first; so may a file that the array's name stands for.
     """
 
     data: DataPlan
     train: TrainConfig
     and_demo: bool = False
+    sets: Mapping[str, str] = field(default_factory=dict)
+    positions_m: tuple[tuple[float, float, float], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable values."""
-        return {"data": self.data.to_dict(), "train": self.train.to_dict(), "and_demo": self.and_demo}
+        made_from = {"sets": dict(self.sets), "positions_m": [list(position) for position in self.positions_m]}
+        return {"data": self.data.to_dict(), "train": self.train.to_dict(), "and_demo": self.and_demo} | made_from
 
 
 def train_teacher(
@@ -202,10 +207,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_json(state / "splits.json", sets.splits)
         train: Examples = sets.train
         val: Examples = sets.val
+        digests = sets.digests
         if arguments.and_demo:
             demo = prepare(plan.of_demo(), progress=progress_line)
             write_json(state / "splits-demo.json", demo.splits)
             train, val = JoinedExamples(sets.train, demo.train), JoinedExamples(sets.val, demo.val)
+            digests |= {f"demo {name}": digest for name, digest in demo.digests.items()}
         if start is not None and config.nested and rule_for(made) != "leading":  # what matters most must lead
             start = in_order(start, importance(start, DEFAULT_RULE, *val.batch(range(min(8, len(val))))))
         config = replace(config, epochs=_epochs(arguments.out, seconds, config, train, val, device))
@@ -215,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{len(train)} examples, {config.precision} on {device}",
             flush=True,
         )
-        whole = TeacherRecipe(plan, config, arguments.and_demo)
+        whole = TeacherRecipe(plan, config, arguments.and_demo, digests, array.positions)
         recipe = whole.to_dict()
         net = train_teacher(whole, train, val, arguments.out, device, start=start, deadline=deadline,
                             tell=lambda line: print(line, flush=True))  # fmt: skip

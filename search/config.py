@@ -102,6 +102,13 @@ class SearchConfig:
         """As JSON-serialisable values."""
         return asdict(self) | {"data": self.data.to_dict()}
 
+    def params(self) -> dict[str, Any]:
+        """All settings under flat names, such as `train_lr`, as MLflow wants its parameters."""
+        nested = {"train": self.train.to_dict(), "data": asdict(self.data)}
+        flat = {key: value for key, value in self.to_dict().items() if key not in nested}
+        flat |= {f"{part}_{key}": value for part, values in nested.items() for key, value in values.items()}
+        return {key: value for key, value in flat.items() if value is not None}
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SearchConfig:
         """The inverse of `to_dict`, also after a turn as JSON.

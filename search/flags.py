@@ -39,7 +39,7 @@ units of --budget: GMAC and MMAC are the axis of the paper's Table 1 (1.0GMAC th
 MMAC/s and MMAC/frame are true multiply-accumulates.
 """
 
-RESUMABLE = {"resume", "json", "dry_run", "address"}
+RESUMABLE = {"resume", "json", "dry_run", "address", "tracking_uri"}
 """Flags that may stand beside --resume: everything else comes from the search's folder."""
 
 
@@ -191,7 +191,9 @@ def _resumed(flags: argparse.Namespace) -> SearchConfig:
             "comes from its folder; leave the flag out, or start a new search with --name"
         )
     # the folder may have been moved or renamed since
-    return replace(config, name=flags.resume, storage=str(storage), address=flags.address or config.address)
+    config = replace(config, name=flags.resume, storage=str(storage), address=flags.address or config.address)
+    # a tracking server may be gone for good
+    return config if flags.tracking_uri is None else replace(config, tracking_uri=absolute_uri(flags.tracking_uri))
 
 
 def _absolute(data: DataPlan) -> DataPlan:

@@ -25,16 +25,20 @@ class Follower(tune.Callback):
         table: for the person.
         tracker: for MLflow.
         finished: called with the number of a student that has its result.
+
+    Attributes:
+        last_error: what the latest trial that Tune gave up said, and where its traceback is.
     """
 
     def __init__(self, table: LiveTable, tracker: Tracker, finished: Callable[[int], None]) -> None:
         self._table: LiveTable | None = table
         self._tracker: Tracker | None = tracker
         self._finished: Callable[[int], None] | None = finished
+        self.last_error = ""
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks with the experiment; such a copy follows nothing."""
-        return {"_table": None, "_tracker": None, "_finished": None}
+        return {"_table": None, "_tracker": None, "_finished": None, "last_error": ""}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Opens the student's row and run."""
@@ -79,7 +83,8 @@ class Follower(tune.Callback):
             step = result.get("epoch", 0) + (1 if result.get("final") else 0)
             self._tracker.log(number, metrics, step)
             if result.get("final"):
-                self._tracker.tag_student(number, {"result": result["state"], "stopped": result.get("stopped") or "no"})
+                tags = {"result": result["state"], "stopped": result.get("stopped") or "no"}
+                self._tracker.tag_student(number, tags | ({"error": result["reason"]} if "reason" in result else {}))
                 ends: dict[str, State] = {"COMPLETE": "FINISHED", "FAIL": "FAILED"}
                 self._tracker.end_student(number, ends.get(result["state"], "KILLED"))
         if result.get("final") and self._finished is not None:
@@ -89,9 +94,9 @@ class Follower(tune.Callback):
         number = trial.config["number"]
         text = getattr(trial, "get_pickled_error", lambda: None)() or trial.error_file or "unknown"
         reason = str(text).strip().splitlines()[-1] if str(text).strip() else "unknown"
+        self.last_error = reason + (f" (traceback in {trial.error_file})" if trial.error_file else "")
         if self._table is not None:
-            where = f" (traceback in {trial.error_file})" if trial.error_file else ""
-            self._table.failed(number, reason + where)
+            self._table.failed(number, self.last_error)
         if self._tracker is not None:
             self._tracker.tag_student(number, {"result": "FAIL", "error": reason})
             self._tracker.end_student(number, "FAILED")

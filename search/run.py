@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -11,8 +12,11 @@ from pathlib import Path
 
 STARTED = time.time()  # before the imports below, which take seconds: the time budget counts from the command's start
 
-# run as a script, this folder comes first on the path: its modules must not stand for top-level ones
 if __name__ == "__main__":
+    # until there is something to save, Ctrl-C ends the command at once: an import that is interrupted fails in odd ways
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as behind nohup
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(128 + number))
+    # run as a script, this folder comes first on the path: its modules must not stand for top-level ones
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 
 from rich.console import Console
@@ -24,6 +28,7 @@ from model.allocator import keep_freed_memory
 from model.macs import Budget
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
+from search.run_folder import taken
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,14 +46,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.dry_run:
         from search.groundwork import Groundwork
 
+        _heed_interrupts()
         Groundwork(config, space, cache, console, STARTED).dry_run()
         return 0
     from search.session import Session  # Ray and MLflow are loaded only once the flags make sense
 
+    _heed_interrupts()
     front, code = Session(config, space, cache, console, STARTED, resumed=resumed).run()
     if flags.json:
         print(json.dumps(plain(front), indent=2))
     return code
+
+
+def _heed_interrupts() -> None:
+    """From here on Ctrl-C is an exception: temporary files are removed, and what can be resumed is said."""
+    if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _console(*, stderr: bool) -> Console:
@@ -66,10 +79,7 @@ def _check_folder(config: SearchConfig, *, resumed: bool) -> None:
                 f"{path} is a file where the run folder should be; move it or choose another --storage or --name"
             )
     if not resumed and folder.exists():
-        raise InputError(
-            f"a search named {config.name} exists at {folder}; go on with it by --resume {config.name}, "
-            "or choose another --name"
-        )
+        raise taken(folder)
     there = next(path for path in (storage, *storage.parents) if path.exists())  # the rest is made once it is needed
     if not (there.is_dir() and os.access(there, os.W_OK)):
         raise InputError(f"{storage} cannot be written; choose another --storage")

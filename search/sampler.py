@@ -23,6 +23,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from data.errors import InputError
+from data.files import drop_torn_line
 from model.macs import paper_gmac
 from search.space import Choice, Space
 from search.start import start
@@ -227,7 +228,7 @@ def _open_study(journal: Path) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        _drop_torn_line(journal)
+        drop_torn_line(journal)
         storage = JournalStorage(JournalFileBackend(str(journal)))
         return optuna.create_study(
             study_name="students",
@@ -238,13 +239,3 @@ def _open_study(journal: Path) -> optuna.Study:
         )
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{journal} is no journal of a search ({error}); restore it or use another --name") from error
-
-
-def _drop_torn_line(journal: Path) -> None:
-    """Cuts off a last line without its end, which a crash can leave and Optuna would write on behind, spoiling both."""
-    if journal.is_file():
-        content = journal.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with open(journal, "r+b") as file:
-                file.truncate(whole)

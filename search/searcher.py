@@ -14,21 +14,24 @@ from search.sampler import Proposals
 from search.space import Choice
 
 FINAL_STATES = ("COMPLETE", "PRUNED", "FAIL")
+BROKEN = 3
+"""Students in a row whose trials end with an error, until the search ends: then it is not the students."""
 
 
 class TuneSearcher(Searcher):
     """Hands proposals to Tune and tells how they ended.
 
-    A trial's configuration is `{"number": n, "choice": {fields of Choice}}`. A trial is told when Tune gives it up for
-    an error (FAIL), or when its last result says itself how it ended: `state` (COMPLETE, PRUNED or FAIL) and `pesq`. A
-    trial that Tune ends without such a result, as it does when the search is interrupted, is told nothing and stays
-    unfinished, to be resumed; so whoever stops a trial for good without a last result of its own must tell `Proposals`
-    (telling twice changes nothing). How many trials run at once is left to Tune.
+    A trial's configuration is `{"number": n, "choice": {fields of Choice}}`. A trial is told when its last result says
+    itself how it ended: `state` (COMPLETE, PRUNED or FAIL) and `pesq`. A trial that Tune ends without such a result is
+    told nothing and stays unfinished, to be resumed: the search was interrupted, or Tune gave the trial up for an error
+    that is none of its configuration's (a full disk, a process killed for memory, a GPU that is gone). After `BROKEN`
+    such errors in a row no more students are handed out. How many trials run at once is left to Tune.
 
     Args:
         proposals: the study.
-        may_start: whether a student may still be started, such as for the time left; the first refusal ends the search
-            without recording the student.
+        may_start: whether a student may still be started, such as for the time left. Of the queue the first one that
+            may is handed out, and the others stay unfinished; the first refusal of a new one ends the search without
+            recording it.
         limit: number of students, those of earlier runs of the same search included. A student known to have failed
             does not count, up to as many as the limit: beyond, something is broken that more students will not mend.
         queue: unfinished (number, choice) of an earlier run, handed out before anything new.
@@ -48,6 +51,12 @@ class TuneSearcher(Searcher):
         self._limit = limit
         self._queue = list(queue)
         self._numbers: dict[str, int] = {}
+        self._errors = 0  # since a trial last ended by itself
+
+    @property
+    def broken(self) -> bool:
+        """Whether so many trials in a row ended with an error that the search ends."""
+        return self._errors >= BROKEN
 
     # Tune's annotation leaves out the word FINISHED that its documentation asks for
     def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
@@ -60,19 +69,18 @@ class TuneSearcher(Searcher):
         return {"number": number, "choice": asdict(choice)}
 
     def _next(self) -> tuple[int, Choice] | None:
-        if self._proposals is None:
+        if self._proposals is None or self.broken:
             return None
-        if self._queue:
-            if self._may_start is not None and not self._may_start(self._queue[0][1]):
-                return None
-            return self._queue.pop(0)
+        for place, (_, choice) in enumerate(self._queue):
+            if self._may_start is None or self._may_start(choice):
+                return self._queue.pop(place)
         trials = self._proposals.trials()
         if self._limit is not None:
             failed = sum(trial.state == "FAIL" for trial in trials)
             if len(trials) - min(failed, self._limit) >= self._limit:
                 return None
-        choice = self._proposals.propose(len(trials), accept=self._may_start)
-        return None if choice is None else (len(trials), choice)
+        new = self._proposals.propose(len(trials), accept=self._may_start)
+        return None if new is None else (len(trials), new)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells how a trial ended, if it is known to have ended."""
@@ -80,8 +88,9 @@ class TuneSearcher(Searcher):
         if number is None or self._proposals is None:
             return
         if error:
-            self._proposals.tell(number, None, "FAIL")
+            self._errors += 1
         elif result is not None and result.get("state") in FINAL_STATES:
+            self._errors = 0
             self._proposals.tell(number, result.get("pesq"), result["state"])
 
     def __getstate__(self) -> dict[str, Any]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from data.errors import InputError, Interrupted
-from data.files import write_json
+from data.files import read_json, write_json
 from data.plan import Sets
 from data.units import duration
 from model.macs import Budget
@@ -27,9 +27,10 @@ from search.groundwork import Groundwork
 from search.live import LiveTable
 from search.ray_session import start_ray, stop_ray
 from search.report import draw, print_front, write_report
+from search.run_folder import JOURNAL, RunFolder
 from search.sampler import Proposals, Sampler
 from search.scoring import ScoreJob, score_all
-from search.searcher import TuneSearcher
+from search.searcher import BROKEN, TuneSearcher
 from search.signals import Signals
 from search.space import Space
 from search.student import StudentJob
@@ -63,6 +64,7 @@ class Session:
         self.config, self.space, self.cache, self.console = config, space, cache, console
         self.started, self.resumed = started, resumed
         self.folder = config.folder
+        self.run_folder = RunFolder(config.folder)
         self.budget = Budget.parse(config.budget)
         self.ground = Groundwork(config, space, cache, console, started)
         self.beside = Beside()
@@ -82,42 +84,46 @@ class Session:
         """
         self.signals.listen()
         try:
+            if self.resumed:
+                self.run_folder.hold()
             return self._run()
         finally:
-            self.signals.restore()
-            stop_ray()
             if self.signals.caught is not None and (self.folder / "search.json").exists():
                 storage = self.config.storage
                 where = "" if Path(storage) == Path("runs").absolute() else f" --storage {storage}"
                 self.console.print(f"Stopped. Go on with: python search/run.py --resume {self.config.name}{where}")
+            self.signals.restore()
+            stop_ray()  # takes seconds, in which a second signal ends the command
+            self.run_folder.release()
 
     def _run(self) -> tuple[list[results.Record], int]:
         self.ground.check()
         cpus = self._start_ray() if self.config.address else None
         slots = self.ground.slots(cpus or os.cpu_count() or 1)
         sets = self.ground.sets()
-        made = not self.folder.exists()
-        self.folder.mkdir(parents=True, exist_ok=True)
         tracker = Tracker(
             self.config.tracking_uri or default_uri(Path(self.config.storage)), "ftjnf-students", self.folder
         )
         state: State = "FAILED"
         try:
-            if not self.resumed:
-                write_json(self.folder / "search.json", self.config.to_dict())
-            write_json(self.folder / "data.json", sets.manifest)
+            if self.resumed:
+                self.run_folder.check_data(sets.manifest)
+            else:
+                self.run_folder.make(self.config.to_dict(), sets.manifest)
             write_json(self.folder / "splits.json", sets.splits)
-            if self.config.tracking_uri is not None:  # wrong or unreachable: better known before than after
-                self._open_tracker(tracker, sets)
+            loudly = self._names_a_store()
+            if loudly:  # wrong or unreachable: better known before than after
+                tracker.open(*self._for_tracker(sets))
             clock = self.ground.clock(sets, slots)
             self.ground.check_time(clock, sets)
             teacher = self.ground.teacher(sets)
             epochs = self.ground.decide_epochs(clock, teacher)
             if cpus is None:
                 self._start_ray()
-            if self.config.tracking_uri is None:
+            if not loudly:
                 # the default store is a new file on first use, and making it takes seconds: beside what follows
-                threading.Thread(target=self._open_quietly, args=(tracker, sets), daemon=True).start()
+                opening = (*self._for_tracker(sets), self._warn_of_tracking)
+                threading.Thread(target=tracker.open_patiently, args=opening, daemon=True).start()
             self.ground.targets(teacher, sets)
             code = self._search(sets, teacher, clock, epochs, tracker)
             state = "FINISHED" if code == 0 else "KILLED"
@@ -131,9 +137,8 @@ class Session:
         except (KeyboardInterrupt, Interrupted):
             state = "KILLED"
             raise
-        except InputError:
-            if made and not (self.folder / "students").exists():
-                shutil.rmtree(self.folder)  # nothing was begun: nothing is left behind, and the name is free again
+        except (InputError, OSError):
+            self.run_folder.drop_unbegun()
             raise
         finally:
             tracker.close(state)
@@ -148,25 +153,22 @@ class Session:
             finally:
                 self.signals.listen()
 
-    def _open_tracker(self, tracker: Tracker, sets: Sets) -> None:
-        """Opens the search's run.
+    def _names_a_store(self) -> bool:
+        """Whether this very command names a tracking store: then one that cannot be used ends it.
 
-        Raises:
-            InputError: the store cannot be used.
+        A store that a search has written to and that is away today ends no session of it.
         """
-        nested = {"train": self.config.train.to_dict(), "data": asdict(self.config.data)}
-        flat = {key: value for key, value in self.config.to_dict().items() if key not in nested}
-        flat |= {f"{part}_{key}": value for part, values in nested.items() for key, value in values.items()}
+        stored = read_json(self.folder / "search.json")["tracking_uri"] if self.resumed else None
+        return self.config.tracking_uri != stored
+
+    def _for_tracker(self, sets: Sets) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        """Name, parameters and tags of the search's MLflow run."""
         manifest = sets.manifest
         tags = {"corpus": manifest["corpus"], "array": manifest["array"]["name"], "budget": self.config.budget}
-        tracker.open(self.config.name, {key: value for key, value in flat.items() if value is not None}, tags)
+        return self.config.name, self.config.params(), tags
 
-    def _open_quietly(self, tracker: Tracker, sets: Sets) -> None:
-        """For the default store: one that cannot be used does not end a search that has begun."""
-        try:
-            self._open_tracker(tracker, sets)
-        except InputError as error:
-            self.console.print(f"MLflow tracking is off: {error}")
+    def _warn_of_tracking(self, reason: str) -> None:
+        self.console.print(f"MLflow: {reason}; the search goes on, and tries again")
 
     # the trials -------------------------------------------------------------------------------------------------------
 
@@ -174,7 +176,7 @@ class Session:
         """Trains the students and ends the search. Returns the exit code."""
         config = self.config
         sampler: Sampler = "random" if config.sampler == "random" else "tpe"
-        proposals = Proposals(self.space, self.folder / "study.journal", config.seed, sampler)
+        proposals = Proposals(self.space, self.folder / JOURNAL, config.seed, sampler)
         self._score_beside(sets, teacher)
         reserve = self.ground.reserve(clock, teacher)
         deadline = None if config.time_budget is None else self.started + config.time_budget - reserve
@@ -205,9 +207,15 @@ class Session:
         if self.signals.caught is not None:
             self._show(tracker)
             return 128 + self.signals.caught
-        for proposal in proposals.unfinished():  # ended without a result: nothing will come of it any more
-            proposals.tell(proposal.number, None, "FAIL")
+        if searcher.broken:
+            self._show(tracker)
+            raise InputError(
+                f"{BROKEN} students in a row ended with an error that is none of their training's, the last one with: "
+                f"{follower.last_error}; mend the cause, then go on with --resume {config.name}"
+            )
         self._end(sets, teacher, tracker, [one.state for one in proposals.trials()])
+        if unfinished := len(proposals.unfinished()):
+            self.console.print(f"Unfinished students: {unfinished}; --resume {config.name} tries them again.")
         return 0
 
     def _tune(self, job: StudentJob, searcher: TuneSearcher, follower: Follower, slots: int) -> None:
@@ -282,7 +290,8 @@ class Session:
         if not front:
             raise InputError(
                 f"no student has finished ({states.count('FAIL')} failed, {states.count('PRUNED')} were stopped by the "
-                f"time); raise --time-budget, or look at {self.folder / 'students'} for what went wrong"
+                f"time, {states.count('RUNNING')} are unfinished); raise --time-budget, look at "
+                f"{self.folder / 'students'} for what went wrong, or go on with --resume {self.config.name}"
             )
         names = self._beside(teacher)
         enhancers = [*names.values(), *(record["checkpoint"] for record in reversed(front))]

@@ -14,7 +14,7 @@ import torch
 
 from data.errors import InputError
 from data.examples import ExampleSet
-from data.files import plain, read_json, write_json
+from data.files import drop_torn_line, plain, read_json, write_json
 from data.plan import DataPlan, Sets, open_sets
 from model.distill import METHODS
 from model.ftjnf import FTJNF
@@ -145,11 +145,12 @@ def run_student(
     device = choose_device("auto" if job.gpu else "cpu")
     train_targets, val_targets = teachers(job, config, net, sets)
     start = start_network(config, None if net is None else net.cpu(), rule_for(made), sets.val)
-    recipe = {"choice": asdict(choice), "number": number, "data": job.data.to_dict()}
+    recipe = {"choice": asdict(choice), "number": number, "data": job.data.to_dict(), "sets": sets.digests}
     if net is not None:
         net.to(device)  # a slice is cut on the CPU; a teacher that runs beside the training must be back
     training = Training(config, start, sets.train, sets.val, train_targets, val_targets, folder, device, recipe)
     seconds = 0.0
+    drop_torn_line(folder / "history.jsonl")
     told = _told(folder / "history.jsonl")
     if told:
         report(told[max(told)])  # whoever stopped the earlier run may not have heard it
@@ -236,7 +237,12 @@ def _tell(folder: Path, line: dict[str, Any], report: Callable[[dict[str, Any]],
 
 
 def _told(path: Path) -> dict[int, dict[str, Any]]:
-    """The lines of `history.jsonl` by epoch."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    told = [json.loads(line) for line in lines if line.endswith("}")]
-    return {line["epoch"]: line for line in told}
+    """The lines of `history.jsonl` by epoch; one that a crash has spoilt counts as never told."""
+    told = {}
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            report = json.loads(line)
+            told[int(report["epoch"])] = report
+        except (ValueError, KeyError, TypeError):
+            continue
+    return told

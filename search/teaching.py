@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
+from data.array import Array
 from data.errors import InputError
-from data.files import text_digest
+from data.files import text_digest, write_atomic
 from data.plan import Sets
 from data.units import duration
 from model.ftjnf import FTJNF, Size
@@ -120,10 +121,13 @@ def _teacher_training(config: SearchConfig, size: Size) -> TrainConfig:
     )  # fmt: skip
 
 
+def _recipe(config: SearchConfig, train: TrainConfig, sets: Sets) -> TeacherRecipe:
+    return TeacherRecipe(config.data, train, sets=sets.digests, positions_m=Array.parse(config.data.array).positions)
+
+
 def kept_at(config: SearchConfig, size: Size, seconds: float | None, sets: Sets, cache: Path) -> Path:
     """Where a teacher lies once it is trained: the same for all searches with the same examples and settings."""
-    recipe = TeacherRecipe(config.data, _teacher_training(config, size)).to_dict()
-    key = {"recipe": recipe, "sets": sets.manifest["sets"], "seconds": seconds}
+    key = {"recipe": _recipe(config, _teacher_training(config, size), sets).to_dict(), "seconds": seconds}
     return cache / "teachers" / f"{size.f_hidden}-{size.t_hidden}-{text_digest(key)}.safetensors"
 
 
@@ -160,13 +164,11 @@ def trained_teacher(
     if decided.exists():  # the training of a search that was stopped: go on with what was decided then
         train = replace(train, epochs=int(decided.read_text()))
     else:
-        decided.parent.mkdir(parents=True, exist_ok=True)
-        decided.write_text(str(train.epochs))
+        write_atomic(decided, str(train.epochs))
     # what was measured before may not hold to the end
     deadline = None if seconds is None else time.monotonic() + 1.1 * seconds
-    net = train_teacher(
-        TeacherRecipe(config.data, train), sets.train, sets.val, path, device, deadline=deadline, tell=tell
-    )
+    recipe = _recipe(config, train, sets)
+    net = train_teacher(recipe, sets.train, sets.val, path, device, deadline=deadline, tell=tell)
     return SearchTeacher(net, path)
 
 

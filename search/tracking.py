@@ -10,7 +10,7 @@ import math
 import os
 import shlex
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +55,7 @@ class Tracker:
         self._running: set[int] = set()
         self._opening = False
         self._opened = threading.Event()
+        self._closing = threading.Event()
 
     def open(self, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]) -> str:
         """Connects, makes what is missing, and begins or continues the search's parent run.
@@ -86,6 +87,33 @@ class Tracker:
         finally:
             self._opening = False
         return self._runs.parent
+
+    def open_patiently(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, Any],
+        warn: Callable[[str], None],
+        pauses: tuple[float, float] = (1.0, 60.0),
+    ) -> None:
+        """As `open`, for a search that can begin without its store: tries until it opens, or the tracker is closed.
+
+        Args:
+            name, params, tags: as for `open`.
+            warn: told of the first failure, and of no other.
+            pauses: the first and the longest pause between two tries, in seconds.
+        """
+        pause, warned = pauses[0], False
+        while not self._closing.is_set():
+            try:
+                self.open(name, params, tags)
+                return
+            except InputError as error:
+                if not warned:
+                    warn(str(error))
+                warned = True
+            self._closing.wait(pause)
+            pause = min(2 * pause, pauses[1])
 
     def student(self, number: int, params: Mapping[str, Any], run_name: str) -> str | None:
         """Begins the child run of a student, or continues the one it has. Returns its id where that is known yet."""
@@ -129,6 +157,7 @@ class Tracker:
 
         Students without a final state become KILLED. Where `open` failed or never began there is nothing to do.
         """
+        self._closing.set()
         if self._opened.wait(seconds if self._opening else 0.0):
             for number in sorted(self._running):
                 self.end_student(number, "KILLED")

@@ -13,6 +13,8 @@ def trial(config: dict[str, Any], job: StudentJob) -> None:
     """What Tune runs in a worker.
 
     The student's own folder holds its checkpoints, so a trial that Ray starts again after a fault goes on from there.
+    Only what is the configuration's own doing is a result: a training that diverged, a student too large for the GPU.
+    Any other error is left to Ray.
 
     Args:
         config: `{"number": n, "choice": {...}}` from `TuneSearcher`.
@@ -23,4 +25,8 @@ def trial(config: dict[str, Any], job: StudentJob) -> None:
 
     keep_freed_memory()
     torch.set_num_threads(max(1, int(tune.get_context().get_trial_resources().required_resources.get("CPU", 1))))
-    run_student(job, config["number"], Choice(**config["choice"]), tune.report)
+    try:
+        run_student(job, config["number"], Choice(**config["choice"]), tune.report)
+    except (ArithmeticError, torch.cuda.OutOfMemoryError) as error:
+        stopped = "diverged" if isinstance(error, ArithmeticError) else "too large for the GPU"
+        tune.report({"state": "FAIL", "final": True, "stopped": stopped, "reason": str(error)})

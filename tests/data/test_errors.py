@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -48,8 +49,19 @@ def test_signals_are_128_and_their_number():
 
 
 def test_other_errors_are_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        run_command(raising(ZeroDivisionError()))
+    for error in (ZeroDivisionError(), FileNotFoundError(errno.ENOENT, "No such file"), OSError("no number")):
+        with pytest.raises(type(error)):
+            run_command(raising(error))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS])
+@pytest.mark.parametrize("path", ["/runs/a", None])
+def test_full_disk_and_closed_file_are_one_sentence_and_2(capsys, number, path):
+    assert ended(raising(OSError(number, os.strerror(number), path))) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {path or 'a file'} cannot be ")
+    assert os.strerror(number) in line
+    assert "another" in line
 
 
 @pytest.mark.parametrize("lines", [1, 20_000])

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import data.examples
+import data.scene
 from data import RATE
 from data.array import Array
 from data.errors import InputError
@@ -91,6 +92,31 @@ def test_set_of_other_sounds_or_of_another_array_is_another_set(tiny_source, tmp
     ]
     assert len({made.digest for made in sets}) == len({made.folder for made in sets}) == 3
     assert not np.allclose(sets[0].mixture(0), sets[2].mixture(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("LEVELS_DBFS", (-30.0, -20.0)), ("AUDIBLE", 1e-2), ("DISTANCE", 3.0), ("SPEED_OF_SOUND", 340.0)],
+)
+def test_set_of_other_constants_of_the_scenes_is_another_set(tiny_source, tmp_path, monkeypatch, name, value):
+    first = build_set(tiny_source(), "sounds", TRAIN, tmp_path)
+    fresh = FreshScenes(tiny_source(), TRAIN, "sounds")
+    monkeypatch.setattr(data.scene, name, value)
+    assert build_set(tiny_source(), "sounds", TRAIN, tmp_path).digest != first.digest
+    assert FreshScenes(tiny_source(), TRAIN, "sounds").digest != fresh.digest
+
+
+def test_fresh_scenes_have_the_digest_of_all_that_shapes_them(tiny_source, tmp_path):
+    source = tiny_source()
+    digests = {
+        FreshScenes(source, TRAIN, "sounds").digest,
+        FreshScenes(source, TRAIN, "other sounds").digest,
+        FreshScenes(source, replace(TRAIN, seconds=0.2), "sounds").digest,
+        FreshScenes(tiny_source(array=WIDER), TRAIN, "sounds").digest,
+        build_set(source, "sounds", TRAIN, tmp_path).digest,
+    }
+    assert len(digests) == 5
+    assert FreshScenes(tiny_source(), TRAIN, "sounds").digest in digests
 
 
 def test_seed_decides_the_scenes(tiny_source, tmp_path):
@@ -194,24 +220,25 @@ def test_progress_ends_at_one(tiny_source, tmp_path):
 
 
 def test_fresh_scenes_are_the_same_in_one_epoch_and_others_in_the_next(tiny_source):
-    first, again = FreshScenes(tiny_source(), TRAIN), FreshScenes(tiny_source(), TRAIN)
+    first, again = FreshScenes(tiny_source(), TRAIN, "sounds"), FreshScenes(tiny_source(), TRAIN, "sounds")
     noisy, clean = first.batch([0, 1, 4], epoch=3)
     assert noisy.shape == (3, 2, 4800)
     assert clean.shape == (3, 4800)
     assert torch.equal(noisy, again.batch([0, 1, 4], epoch=3)[0])
     assert not torch.allclose(noisy, first.batch([0, 1, 4], epoch=4)[0])
-    assert not torch.allclose(noisy, FreshScenes(tiny_source(), replace(TRAIN, seed=1)).batch([0, 1, 4], epoch=3)[0])
+    other = FreshScenes(tiny_source(), replace(TRAIN, seed=1), "sounds")
+    assert not torch.allclose(noisy, other.batch([0, 1, 4], epoch=3)[0])
 
 
 def test_fresh_scene_does_not_depend_on_the_batch_it_is_in(tiny_source):
-    fresh = FreshScenes(tiny_source(), TRAIN)
+    fresh = FreshScenes(tiny_source(), TRAIN, "sounds")
     assert len(fresh) == 5
     torch.testing.assert_close(fresh.batch([4, 2], 1)[0][1], fresh.batch([2], 1)[0][0], atol=2e-4, rtol=0)
 
 
 def test_joined_examples_come_in_the_order_of_their_indices(tiny_source):
-    first = FreshScenes(tiny_source(), TRAIN)
-    second = FreshScenes(tiny_source(), replace(TRAIN, seed=1))
+    first = FreshScenes(tiny_source(), TRAIN, "sounds")
+    second = FreshScenes(tiny_source(), replace(TRAIN, seed=1), "sounds")
     joined = JoinedExamples(first, second)
     n = len(first)
     assert len(joined) == 2 * n

@@ -6,12 +6,24 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from data.errors import InputError
-from data.files import cache_root, file_digest, locked, read_json, text_digest, write_atomic, write_json
+from data.files import (
+    LEFT_OVER,
+    cache_root,
+    drop_torn_line,
+    file_digest,
+    locked,
+    making,
+    read_json,
+    text_digest,
+    write_atomic,
+    write_json,
+)
 
 
 def test_file_is_written_with_its_folders(tmp_path):
@@ -104,3 +116,55 @@ def test_lock_keeps_another_process_out_until_it_is_given_back(tmp_path):
     with locked(path):
         assert subprocess.run(attempt, capture_output=True).returncode != 0
     assert subprocess.run(attempt, capture_output=True).returncode == 0
+
+
+def test_lock_that_somebody_has_can_be_left_unwaited_for(tmp_path):
+    path = tmp_path / "lock"
+    with locked(path), pytest.raises(BlockingIOError), locked(path, wait=False):
+        pytest.fail("held twice")
+    with locked(path, wait=False):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"), [(b"a\nb\n", b"a\nb\n"), (b"a\nb", b"a\n"), (b"b", b""), (b"", b""), (b"a\n\xff", b"a\n")]
+)
+def test_line_without_its_end_is_cut_off(tmp_path, content, kept):
+    (tmp_path / "log").write_bytes(content)
+    drop_torn_line(tmp_path / "log")
+    assert (tmp_path / "log").read_bytes() == kept
+    drop_torn_line(tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()
+
+
+def test_folder_in_making_is_gone_in_the_end_unless_it_was_renamed(tmp_path):
+    for whole in (False, True):
+        with making(tmp_path / "new" / "set") as made:
+            (made / "a").write_text("x")
+            if whole:
+                made.rename(tmp_path / "new" / "set")
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["set"] * whole
+
+
+def test_what_killed_makers_left_is_removed_after_a_day_and_nothing_else(tmp_path):
+    long_ago = time.time() - LEFT_OVER - 10
+
+    def left(name: str, *times: float) -> Path:
+        (tmp_path / name / "inner").mkdir(parents=True)
+        (tmp_path / name / "inner" / "a").write_text("x")
+        for path, when in zip((tmp_path / name / "inner" / "a", tmp_path / name / "inner", tmp_path / name), times,
+                              strict=True):  # fmt: skip
+            os.utime(path, (when, when))
+        return tmp_path / name
+
+    killed = left(".making-a", long_ago, long_ago, long_ago)
+    at_work = left(".making-b", time.time(), long_ago, long_ago)
+    others = left(".demo-a", long_ago, long_ago, long_ago)
+    finished = left("set", long_ago, long_ago, long_ago)
+    with making(tmp_path / "new"):
+        assert not killed.exists()
+    assert at_work.exists()
+    assert others.exists()
+    assert finished.exists()
+    with making(tmp_path / "new", prefix=".demo-"):
+        assert not others.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -89,7 +90,19 @@ def test_remixed_training_draws_the_same_scenes_in_every_process(plan, cache):
     assert len(sets.train) == 6
     opened = open_sets(remixed, sets.folders, cache)
     assert isinstance(opened.train, FreshScenes)
+    assert opened.digests == sets.digests
+    assert sets.manifest["sets"]["train"]["digest"] == sets.digests["train"]
     assert torch.equal(opened.train.batch([0, 3], epoch=2)[0], sets.train.batch([0, 3], epoch=2)[0])
+
+
+@pytest.mark.parametrize("remix", [False, True])
+def test_changed_training_sound_changes_the_digest_of_training_alone(plan, cache, tmp_path, remix):
+    plan = replace(plan, remix=remix, speech=shutil.copytree(plan.speech, tmp_path / "speech"))
+    before = prepare(plan, cache).digests
+    clip = plan.speech / "clips" / "de_0_0.mp3"  # speaker 0 is one of training
+    clip.write_bytes((plan.speech / "clips" / "de_1_1.mp3").read_bytes())
+    after = prepare(plan, cache).digests
+    assert {name for name in before if before[name] != after[name]} == {"train"}
 
 
 def test_machine_without_the_sets_makes_the_same_ones(plan, cache, tmp_path):

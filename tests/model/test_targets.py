@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -154,7 +156,29 @@ def test_failure_on_the_way_leaves_nothing(network, tiny_sets, tmp_path, monkeyp
     monkeypatch.setattr(model.targets, "at_positions", lambda *a: (_ for _ in ()).throw(RuntimeError("no memory")))
     with pytest.raises(RuntimeError, match="no memory"):
         cached(network(), tiny_sets.train, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_of_two_that_begin_at_once_one_computes_and_the_other_waits(network, tiny_sets, tmp_path, monkeypatch):
+    computed, begun, go_on = [], threading.Event(), threading.Event()
+
+    def counted(*args):
+        computed.append(args)
+        begun.set()
+        assert go_on.wait(30)
+        return compute(*args)
+
+    compute = model.targets._compute
+    monkeypatch.setattr(model.targets, "_compute", counted)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cached, network(), tiny_sets.train, tmp_path)
+        assert begun.wait(30)
+        second = pool.submit(cached, network(), tiny_sets.train, tmp_path)
+        with pytest.raises(TimeoutError):
+            second.result(0.3)
+        go_on.set()
+        assert first.result(30).folder == second.result(30).folder
+    assert len(computed) == 1
 
 
 def test_damaged_targets_are_refused_by_name(network, tiny_sets, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -134,6 +135,24 @@ def test_state_of_other_data_or_settings_is_not_gone_on_from(train):
     for flags in (["--train-clips", "5"], ["--lr", "1e-3"], ["--size", "5/3"]):
         with pytest.raises(InputError, match="checkpoint of other settings or other data"):
             train(*flags)
+
+
+def test_state_is_not_gone_on_from_when_the_sounds_or_the_array_have_changed_in_place(train, small_corpus, tmp_path):
+    speech, array = shutil.copytree(small_corpus.speech, tmp_path / "speech"), tmp_path / "array.json"
+    array.write_text(json.dumps([[0, 0, 0.01 * i] for i in range(5)]))
+    flags = ("--speech", str(speech), "--array", str(array), "--epochs", "1")
+    _, recipe = load_network(train(*flags))
+    assert recipe["sets"].keys() == {"train", "val", "score_val", "score_test"}
+    assert recipe["positions_m"][4] == [0, 0, 0.04]
+    train(*flags)
+
+    array.write_text(json.dumps([[0, 0, 0.02 * i] for i in range(5)]))
+    with pytest.raises(InputError, match="checkpoint of other settings or other data"):
+        train(*flags)
+    array.write_text(json.dumps([[0, 0, 0.01 * i] for i in range(5)]))
+    (speech / "clips" / "de_0_0.mp3").write_bytes((speech / "clips" / "de_1_1.mp3").read_bytes())
+    with pytest.raises(InputError, match="checkpoint of other settings or other data"):
+        train(*flags)
 
 
 def test_number_of_epochs_is_that_of_the_first_start(train, capsys):

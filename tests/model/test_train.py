@@ -131,7 +131,7 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_from_the_end_of_the_last(tr
 
 def test_killed_and_resumed_with_fresh_scenes_it_meets_the_same_scenes(training, tiny_source):
     def fresh() -> FreshScenes:
-        return FreshScenes(tiny_source(), SetSpec("train", 5, 0.1, 0))
+        return FreshScenes(tiny_source(), SetSpec("train", 5, 0.1, 0), "sounds")
 
     whole = training(TWO_STAGE, "whole", train=fresh())
     list(whole)

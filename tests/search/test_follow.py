@@ -104,6 +104,18 @@ def test_failed_trial_ends_its_run_with_the_reason(table: LiveTable) -> None:
     assert tracker.of("tag_student")[-1] == (3, {"result": "FAIL", "error": "the loss is nan"})
     assert tracker.of("end_student") == [(3, "FAILED")]
     assert table.rows[3].state == "failed"
+    assert follower.last_error == "the loss is nan"
+
+
+def test_reason_of_a_student_that_failed_stands_on_its_run(table: LiveTable) -> None:
+    tracker = RecordingTracker()
+    follower = Follower(table, tracker, lambda number: None)  # type: ignore[arg-type]
+    follower.on_trial_start(0, [], trial())
+    failed = {"state": "FAIL", "final": True, "stopped": "diverged", "reason": "the loss is nan"}
+    follower.on_trial_result(1, [], trial(), failed)
+    assert tracker.of("tag_student")[-1] == (3, {"result": "FAIL", "stopped": "diverged", "error": "the loss is nan"})
+    assert tracker.of("end_student") == [(3, "FAILED")]
+    assert table.rows[3].state == "failed (diverged)"
 
 
 def test_nothing_that_goes_wrong_leaves_the_follower(table: LiveTable, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -266,6 +267,12 @@ def test_broken_configuration_of_a_resumed_search_is_refused(stopped: Path) -> N
         assert "search.json" in message or "configuration is not whole" in message
 
 
+def test_tracking_server_may_be_another_one_when_a_search_is_resumed(stopped: Path) -> None:
+    flags = ["--resume", "old", "--storage", str(stopped.parent), "--tracking-uri"]
+    assert search_config(read_flags([*flags, "http://here:5000"])).tracking_uri == "http://here:5000"
+    assert search_config(read_flags([*flags, "sqlite:///a.db"])).tracking_uri == f"sqlite:///{Path('a.db').absolute()}"
+
+
 def test_first_line_is_the_budget_in_all_units(tmp_path: Path, tiny_flags: list[str], capsys) -> None:
     refused(*tiny_flags, "--storage", str(tmp_path), "--cpus-per-trial", "10000")
     first = capsys.readouterr().out.splitlines()[0]
@@ -342,3 +349,17 @@ def test_bad_input_ends_the_command_with_code_2_and_one_line(tmp_path: Path, fla
     assert lines[0].startswith("error: ")
     assert named in lines[0]
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_while_modules_are_loaded_ends_the_command_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "rich").mkdir()  # found before the real one
+    (tmp_path / "rich" / "__init__.py").write_text("import sys, time; print('loading', flush=True); time.sleep(60)")
+    process = subprocess.Popen(
+        [sys.executable, SCRIPT, "--budget", "1.0GMAC"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 130

@@ -50,7 +50,7 @@ def test_failed_students_are_made_up_for_but_not_for_ever(proposals: Proposals) 
     searcher = TuneSearcher(proposals, limit=1)
     for name in "ab":
         assert searcher.suggest(name) != FINISHED
-        searcher.on_trial_complete(name, error=True)
+        searcher.on_trial_complete(name, {"state": "FAIL"})
     assert searcher.suggest("c") == FINISHED
 
 
@@ -75,7 +75,18 @@ def test_an_unfinished_student_that_may_not_start_stays_unfinished(proposals: Pr
     assert states(proposals) == ["RUNNING"]
 
 
-def test_results_that_name_their_end_and_errors_are_told(proposals: Proposals) -> None:
+def test_an_unfinished_student_that_may_not_start_holds_up_neither_the_others_nor_new_ones(
+    proposals: Proposals,
+) -> None:
+    waiting = [(number, proposals.propose(number)) for number in range(3)]
+    too_large = waiting[0][1]
+    searcher = TuneSearcher(proposals, queue=waiting, may_start=lambda choice: choice != too_large)
+    assert [searcher.suggest(name)["number"] for name in "abc"] == [1, 2, 3]
+    assert searcher.suggest("d") == FINISHED
+    assert states(proposals) == ["RUNNING"] * 4
+
+
+def test_results_that_name_their_end_are_told_and_errors_are_not(proposals: Proposals) -> None:
     searcher = TuneSearcher(proposals)
     for name in "abcd":
         searcher.suggest(name)
@@ -83,8 +94,29 @@ def test_results_that_name_their_end_and_errors_are_told(proposals: Proposals) -
     searcher.on_trial_complete("b", {"state": "PRUNED", "pesq": 1.2})
     searcher.on_trial_complete("c", error=True)
     searcher.on_trial_complete("d", {"state": "COMPLETE"})
-    assert states(proposals) == ["COMPLETE", "PRUNED", "FAIL", "FAIL"]
+    assert states(proposals) == ["COMPLETE", "PRUNED", "RUNNING", "FAIL"]
     assert proposals.trials()[0].pesq == 1.5
+
+
+def test_errors_in_a_row_end_the_search_and_leave_their_students_to_a_later_one(tmp_path: Path) -> None:
+    space = Space(Budget.parse("1.0GMAC"), ("none", "linear"), ("two-stage",))
+    proposals = Proposals(space, tmp_path / "study.journal")
+    searcher = TuneSearcher(proposals)
+    for name in "ab":
+        searcher.suggest(name)
+        searcher.on_trial_complete(name, error=True)
+    searcher.suggest("c")
+    searcher.on_trial_complete("c", {"state": "FAIL"})  # its own doing: the machine is well
+    for name in "def":
+        assert not searcher.broken
+        assert searcher.suggest(name) != FINISHED
+        searcher.on_trial_complete(name, error=True)
+    assert searcher.broken
+    assert searcher.suggest("g") == FINISHED
+    assert states(proposals) == ["RUNNING", "RUNNING", "FAIL", "RUNNING", "RUNNING", "RUNNING"]
+
+    later = TuneSearcher(proposals, queue=[(one.number, one.choice) for one in proposals.unfinished()])
+    assert [later.suggest(name)["number"] for name in "abcde"] == [0, 1, 3, 4, 5]
 
 
 def test_a_trial_that_was_interrupted_is_told_nothing(proposals: Proposals) -> None:

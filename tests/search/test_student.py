@@ -17,7 +17,7 @@ import model.train
 import search.student
 from data.errors import InputError
 from data.files import read_json
-from data.plan import DataPlan, prepare
+from data.plan import DataPlan, Sets, prepare
 from model.ftjnf import Size
 from model.score import Scores
 from model.train_config import TrainConfig
@@ -164,6 +164,28 @@ def test_epoch_that_was_trained_but_not_reported_is_reported_later(
             run_student(job, 0, LINEAR, lambda report: None)
     assert [report["epoch"] for report in run(job, LINEAR)[:-1]] == [1, 2, 3, 4]
     assert [line["epoch"] for line in history(job)] == [1, 2, 3, 4]
+
+
+def test_line_of_the_history_that_a_crash_has_torn_is_told_again(make_job: Job, tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    run(job, LINEAR, kill_after=3)
+    path = job.folder(0) / "history.jsonl"
+    first, second, third = path.read_text().splitlines()
+    path.write_text(f"{first}\n{second[:20]}{second}\n{third[:-9]}")  # one torn long ago, one just now
+    again = run(job, LINEAR)
+    assert sorted({report["epoch"] for report in again[:-1]}) == [1, 2, 3, 4]
+    whole = [json.loads(line) for line in path.read_text().splitlines() if line != second[:20] + second]
+    assert sorted(line["epoch"] for line in whole) == [1, 2, 3, 4]
+
+
+def test_student_does_not_go_on_with_other_sets_than_it_began_with(
+    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path)
+    run(job, NONE, kill_after=1)
+    monkeypatch.setattr(Sets, "digests", property(lambda sets: {"train": "changed"}))
+    with pytest.raises(InputError, match="checkpoint of other settings or other data"):
+        run_student(job, 0, NONE, lambda report: None)
 
 
 def test_finished_student_is_not_trained_again(make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

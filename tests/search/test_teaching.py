@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,6 +137,22 @@ def test_teacher_is_trained_once_and_kept_for_the_next_search(own: SearchConfig,
     assert lines == [f"teacher 8/4: taken from an earlier search ({first.path})"]
     other = replace(config, train=replace(config.train, lr=2e-3))
     assert kept_at(other, Size(8, 4), 82.0, sets, tmp_path) != first.path
+
+
+@pytest.mark.parametrize("remix", [False, True])
+def test_changed_training_sound_is_another_teacher(
+    own: SearchConfig, cache: Path, small_corpus, tmp_path: Path, remix: bool
+) -> None:
+    speech = shutil.copytree(small_corpus.speech, tmp_path / "speech")
+    config = replace(own, data=replace(own.data, speech=speech, remix=remix))
+    before = prepare(config.data, cache)
+    clip = speech / "clips" / "de_0_0.mp3"  # speaker 0 is one of training
+    clip.write_bytes((speech / "clips" / "de_1_1.mp3").read_bytes())
+    after = prepare(config.data, cache)
+    assert after.val.digest == before.val.digest
+    assert after.score_test.digest == before.score_test.digest
+    where = [kept_at(config, Size(8, 4), None, sets, tmp_path) for sets in (before, after)]
+    assert where[0] != where[1]
 
 
 @pytest.mark.usefixtures("_ten_seconds_a_step")

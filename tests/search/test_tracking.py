@@ -271,6 +271,42 @@ def test_a_server_that_is_not_there_is_an_input_error_without_its_password(tmp_p
     tracker.close("FAILED")  # nothing to do, and it says so by coming back
 
 
+def test_a_search_that_can_wait_for_its_store_is_warned_once_and_loses_nothing(
+    uri: str, tmp_path: Path, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, warnings, tries = Tracker(uri, "students", tmp_path / "late"), [], []
+    real = tracker._runs.open
+
+    def away_twice(*args: Any) -> None:
+        tries.append(args)
+        if len(tries) < 3:
+            raise ConnectionRefusedError("nobody there")
+        real(*args)
+
+    monkeypatch.setattr(tracker._runs, "open", away_twice)
+    tracker.student(0, PARAMS, "000")
+    tracker.log(0, {"pesq": 1.5}, 1)
+    tracker.open_patiently("late", {}, {}, warnings.append, (0.01, 0.01))
+    assert len(tries) == 3
+    assert len(warnings) == 1
+    assert "nobody there" in warnings[0]
+    tracker.close("FINISHED")
+    assert tracker.lost == 0
+    assert steps(client, tracker.run_id(0), "pesq") == [1]
+
+
+def test_a_store_that_never_comes_is_given_up_when_the_search_ends(tmp_path: Path) -> None:
+    tracker, warnings = Tracker("http://127.0.0.1:1", "students", tmp_path), []
+    opening = threading.Thread(target=tracker.open_patiently, args=("x", {}, {}, warnings.append, (0.05, 0.05)))
+    opening.start()
+    tracker.log_parent({"students": 1.0}, 1)
+    tracker.close("FINISHED", 1.0)
+    opening.join(LONG)
+    assert not opening.is_alive()
+    assert len(warnings) == 1
+    assert tracker.lost == 1
+
+
 def test_a_file_that_is_no_database_is_an_input_error(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     path.write_text("not a database " * 100)

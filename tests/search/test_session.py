@@ -1,0 +1,165 @@
+"""A session's ends, with Tune, Ray and MLflow away: what is kept, what is refused, what is left to a later session."""
+
+from __future__ import annotations
+
+import errno
+import io
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import search.session
+from data.errors import InputError
+from data.files import read_json
+from search.config import SearchConfig
+from search.flags import read_flags, search_config
+from search.groundwork import Groundwork
+from search.sampler import Proposals
+from search.searcher import TuneSearcher
+from search.session import Session
+
+DEAD = "http://127.0.0.1:1"
+Open = Callable[..., Session]
+
+
+class Reached(Exception):  # noqa: N818 - it is no error
+    """A session has come as far as it should."""
+
+
+@pytest.fixture
+def config(tiny_flags: list[str], tmp_path: Path) -> SearchConfig:
+    return search_config(read_flags([*tiny_flags, "--storage", str(tmp_path / "runs"), "--name", "x"]))
+
+
+@pytest.fixture
+def opened(config: SearchConfig, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Makes a session; keywords change what is searched. Ray is never started."""
+    monkeypatch.setattr(search.session, "start_ray", lambda address: 2)
+    monkeypatch.setattr(search.session, "stop_ray", lambda: None)
+
+    def make(resumed: bool = False, **changes: Any) -> Session:
+        changed = replace(config, **changes)
+        console = Console(file=io.StringIO(), width=300)
+        return Session(changed, changed.space(5), cache, console, time.time(), resumed=resumed)
+
+    return make
+
+
+def ends_at_the_clock(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fails(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Groundwork, "clock", fails)
+
+
+def begun(opened: Open, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """A search that ended for some reason once it had its folder."""
+    with monkeypatch.context() as patch:
+        ends_at_the_clock(patch, Reached())
+        patch.setattr(Session, "_names_a_store", lambda session: False)
+        with pytest.raises(Reached):
+            opened(**changes).run()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), InputError("too short")])
+def test_search_that_ends_before_its_first_student_leaves_no_folder(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    ends_at_the_clock(monkeypatch, error)
+    session = opened()
+    with pytest.raises(type(error)):
+        session.run()
+    assert not session.folder.exists()
+
+
+def test_new_search_whose_folder_has_come_into_being_meanwhile_is_refused(opened: Open) -> None:
+    session = opened()
+    session.folder.mkdir(parents=True)
+    with pytest.raises(InputError, match="a search named x exists"):
+        session.run()
+    assert list(session.folder.iterdir()) == []
+
+
+def test_second_session_is_refused_at_once_and_a_later_one_is_not(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(opened, monkeypatch)
+    ends_at_the_clock(monkeypatch, Reached())
+    first, second = opened(resumed=True), opened(resumed=True)
+    first.run_folder.hold()
+    with monkeypatch.context() as patch:
+        patch.setattr(Groundwork, "check", lambda self: pytest.fail("went on"))
+        with pytest.raises(InputError, match="search x is running already"):
+            second.run()
+    first.run_folder.release()
+    for _ in range(2):
+        with pytest.raises(Reached):
+            opened(resumed=True).run()
+
+
+def test_resumed_search_does_not_go_on_with_other_sounds(
+    opened: Open, config: SearchConfig, small_corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speech = shutil.copytree(small_corpus.speech, tmp_path / "speech")
+    data = replace(config.data, speech=speech)
+    begun(opened, monkeypatch, data=data)
+    before = (config.folder / "data.json").read_bytes()
+    clips = speech / "clips"
+    (clips / "de_0_0.mp3").write_bytes((clips / "de_1_1.mp3").read_bytes())  # of a talker of training
+    with pytest.raises(InputError, match="search x cannot go on: the speech of train changed since it began"):
+        opened(resumed=True, data=data).run()
+    assert (config.folder / "data.json").read_bytes() == before
+
+
+def test_tracking_server_that_is_away_ends_a_new_search_and_no_resumed_one(
+    opened: Open, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"the tracking store http://127\.0\.0\.1:1 cannot be used"):
+        opened(tracking_uri=DEAD).run()
+    begun(opened, monkeypatch, tracking_uri=DEAD)
+    assert read_json(config.folder / "search.json")["tracking_uri"] == DEAD
+    with monkeypatch.context() as patch:
+        ends_at_the_clock(patch, Reached())
+        with pytest.raises(Reached):
+            opened(resumed=True, tracking_uri=DEAD).run()
+        with pytest.raises(InputError, match=r"the tracking store http://127\.0\.0\.1:2 cannot be used"):
+            opened(resumed=True, tracking_uri="http://127.0.0.1:2").run()  # named just now
+    assert (config.folder / "search.json").exists()
+
+
+def test_machine_that_fails_students_ends_the_search_and_leaves_them_to_a_later_session(
+    opened: Open, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Quiet:
+        def __init__(self, *_: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *_: None
+
+    handed_out: list[list[int]] = []
+
+    def disk_full(session: Session, job: Any, searcher: TuneSearcher, follower: Any, slots: int) -> None:
+        handed_out.append([])
+        follower.last_error = "No space left on device"
+        while isinstance(suggestion := searcher.suggest(name := str(len(handed_out[-1]))), dict):
+            handed_out[-1].append(suggestion["number"])
+            searcher.on_trial_complete(name, error=True)
+
+    monkeypatch.setattr(search.session, "Tracker", Quiet)
+    monkeypatch.setattr(Session, "_tune", disk_full)
+    monkeypatch.setattr(Session, "_score_beside", lambda *_: None)
+    monkeypatch.setattr(Session, "_show", lambda *_: None)
+    for resumed in (False, True):
+        with pytest.raises(InputError) as caught:
+            opened(resumed=resumed, trials=5).run()
+        for part in ("3 students in a row", "No space left on device", "--resume x"):
+            assert part in str(caught.value)
+    assert handed_out == [[0, 1, 2], [0, 1, 2]]
+    space = config.space(5)
+    assert [one.state for one in Proposals(space, config.folder / "study.journal").trials()] == ["RUNNING"] * 3
