@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,15 @@ class Array:
                 f"array file {path} has a microphone over 0.5 m from the centre; coordinates are in metres"
             )
         return cls(path.stem, tuple((float(x), float(y), float(z)) for x, y, z in positions))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-serialisable values, for recipes."""
+        return {"name": self.name, "positions_m": self.positions}
+
+    def is_same(self, other: Array) -> bool:
+        """Whether the microphones stand at the same places, to 0.01 mm, whatever the names."""
+        mine, theirs = np.asarray(self.positions), np.asarray(other.positions)
+        return mine.shape == theirs.shape and bool(np.allclose(mine, theirs, rtol=0, atol=1e-5))
 
     def delays(self, azimuth: float, elevation: float) -> NDArray[np.float64]:
         """Arrival times at the microphones relative to the reference, (M,), in samples; earlier is negative.

@@ -80,6 +80,19 @@ def text_digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def check_target(flag: str, path: Path) -> None:
+    """Tells before hours of work whether a file could be written at a path; makes nothing.
+
+    Raises:
+        InputError: it is a folder, or would lie in what is none.
+    """
+    if path.is_dir():
+        raise InputError(f"{flag} {path} is a folder; give the name of a file")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"{flag} {path} cannot be written, as {above} is a file and no folder; choose another place")
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:

@@ -196,7 +196,8 @@ class Stage:
         start: alpha in the first epoch.
         end: alpha where the curve ends.
         curve: key of `CURVES`.
-        watches: the validation loss that plateau, early stopping and the choice of the best epoch look at.
+        watches: the validation loss that plateau, early stopping and the choice of the best epoch look at. The first
+            two wait for the end of a ramp.
         ramp: epochs from start to end; None takes half of the stage's epochs.
     """
 
@@ -212,12 +213,20 @@ class Stage:
 
         Args:
             epoch: from 0; with a fraction, within an epoch.
-            epochs: the most epochs this stage may have. A ramp ends before the last of them, so that a training always
-                ends on the loss it is watched by.
+            epochs: the most epochs this stage may have.
         """
-        ramp = min(epochs // 2 if self.ramp is None else self.ramp, epochs - 1)
+        ramp = self._ramp_epochs(epochs)
         progress = 1.0 if epoch >= ramp else epoch / ramp
         return self.start + (self.end - self.start) * CURVES[self.curve](progress)
+
+    def moves(self, epoch: int, epochs: int) -> bool:
+        """Whether alpha changes within an epoch, counted from 0, of a stage of at most `epochs`."""
+        return self.start != self.end and epoch < self._ramp_epochs(epochs)
+
+    def _ramp_epochs(self, epochs: int) -> float:
+        """Ends before the last epoch, or in the middle of an only one: a training always ends on the loss it is watched
+        by, and always begins with the other."""
+        return min(epochs / 2 if self.ramp is None else self.ramp, max(epochs - 1, 0.5))
 
     @property
     def only_soft(self) -> bool:

@@ -8,7 +8,10 @@ import torch
 
 from data.errors import InputError
 
-PRECISIONS = ("auto", "fp32", "bf16")
+ARITHMETICS = ("fp32", "bf16")
+"""What a network can be trained in."""
+PRECISIONS = ("auto", *ARITHMETICS)
+"""What a user may ask for."""
 
 
 def choose_device(name: str = "auto") -> torch.device:

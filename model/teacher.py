@@ -20,11 +20,12 @@ import torch
 from data.array import Array
 from data.errors import InputError, run_command
 from data.examples import Examples, JoinedExamples
-from data.files import file_digest, plain, read_json, write_json
+from data.files import check_target, file_digest, plain, write_json
 from data.flags import CommandParser, add_data_arguments, data_plan
 from data.plan import DataPlan, Sets, prepare
 from data.units import duration, parse_duration
 from model.allocator import keep_freed_memory
+from model.epoch import EpochRecord
 from model.ftjnf import FTJNF, Size
 from model.macs import paper_gmac
 from model.pace import epoch_seconds, time_step
@@ -32,6 +33,8 @@ from model.pesq_pool import PesqPool
 from model.precision import choose_device, choose_precision
 from model.score import Scores, delay_and_sum, network_enhancer, score, unprocessed
 from model.slicing import DEFAULT_RULE, importance, in_order, rule_for
+from model.targets import network_digest
+from model.teacher_plan import decided_epochs, write_plan
 from model.train import Training
 from model.train_config import TrainConfig
 from model.weights import load_network, save_network
@@ -53,19 +56,25 @@ class TeacherRecipe:
         train: how; always the method "none".
         and_demo: from as many scenes of the demo corpus as well.
         sets: digests of the example sets by name: folders may stay and what is in them change.
-        positions_m: of the microphones, reference first; so may a file that the array's name stands for.
+        start: digest of the network it begins from, see `model.targets.network_digest`; None for random weights.
     """
 
     data: DataPlan
     train: TrainConfig
     and_demo: bool = False
     sets: Mapping[str, str] = field(default_factory=dict)
-    positions_m: tuple[tuple[float, float, float], ...] = ()
+    start: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-serialisable values."""
-        made_from = {"sets": dict(self.sets), "positions_m": [list(position) for position in self.positions_m]}
-        return {"data": self.data.to_dict(), "train": self.train.to_dict(), "and_demo": self.and_demo} | made_from
+        """As JSON-serialisable values; with the places of the microphones, the plan has the array's name alone."""
+        return {
+            "data": self.data.to_dict(),
+            "array": Array.parse(self.data.array).to_dict(),
+            "train": self.train.to_dict(),
+            "and_demo": self.and_demo,
+            "sets": dict(self.sets),
+            "start": self.start,
+        }
 
 
 def train_teacher(
@@ -92,15 +101,22 @@ def train_teacher(
 
     Returns:
         The network of the best epoch, which is written to `out`.
+
+    Raises:
+        InputError: the training diverged, or `OUT.state/` is of another one.
     """
     config = recipe.train
     torch.manual_seed(config.seed)
     net = start if start is not None else FTJNF(config.size)
-    state = out.with_name(out.name + ".state")
+    state = state_of(out)
     training = Training(config, net, train, val, None, None, state, device, recipe.to_dict())
-    if training.history:
-        tell(f"going on after epoch {len(training.history)} of an earlier run")
+    if training.history or training.progress.steps:
+        within = f" and {training.progress.steps} steps" if training.progress.steps else ""
+        tell(f"going on after epoch {len(training.history)}{within} of an earlier run")
+    for record in training.history:
+        _check_loss(record, state)
     for record in training:
+        _check_loss(record, state)
         left = record.seconds * (config.epochs - record.epoch)
         tell(
             f"epoch {record.epoch}/{config.epochs}  loss {record.loss_train:.4f}  validation {record.loss_val_hard:.4f}"
@@ -115,6 +131,20 @@ def train_teacher(
     best = training.best_network()
     save_network(best, out, recipe.to_dict() | {"epochs_run": len(training.history)})
     return best
+
+
+def state_of(out: Path) -> Path:
+    """The folder with the state of the training that ends in the file `out`."""
+    return out.with_name(out.name + ".state")
+
+
+def _check_loss(record: EpochRecord, state: Path) -> None:
+    """Also of epochs from a checkpoint: a training that diverged stays so, however often it is started again."""
+    if not math.isfinite(record.loss_train):
+        raise InputError(
+            f"the teacher diverged: its training loss is {record.loss_train} in epoch {record.epoch}; "
+            f"delete {state} and try a smaller --lr or --clip-norm 5"
+        )
 
 
 def score_teacher(net: FTJNF, sets: Sets, array: Array, workers: int, device: torch.device) -> dict[str, Scores]:
@@ -179,17 +209,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     arguments = _parser().parse_args(argv)
     keep_freed_memory()
+    if arguments.threads < 0:
+        raise InputError(f"--threads must be at least 1, or 0 for torch's choice, but is {arguments.threads}")
     if arguments.threads > 0:
         torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     plan = data_plan(arguments, DataPlan())
     array = Array.parse(plan.array)
+    if arguments.json:
+        check_target("--json", arguments.json)
     if arguments.command == "score":
         net, recipe = load_network(arguments.weights, array.microphones)
         sets = prepare(plan, progress=progress_line)
     else:
-        if arguments.out.is_dir():  # said now, not after hours of training
-            raise InputError(f"--out {arguments.out} is a folder; give the name of a file such as teacher.safetensors")
+        check_target("--out", arguments.out)
+        state = state_of(arguments.out)
+        check_target("--out", state / "last.pt")
         seconds = parse_duration(arguments.time) if arguments.time else None
         if arguments.and_demo and plan.demo:
             raise InputError("--and-demo adds the demo corpus to one of your own; give --speech, --noise and --rirs")
@@ -197,11 +232,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         config = TrainConfig(
             size, epochs=arguments.epochs, batch=arguments.batch, lr=arguments.lr, lr_schedule=arguments.lr_schedule,
             clip_norm=arguments.clip_norm, precision=choose_precision(arguments.precision, device),
-            nested=arguments.nested, seed=arguments.seed,
+            nested=arguments.nested, init="weights" if arguments.start else "random", seed=arguments.seed,
         )  # fmt: skip
         start, made = load_network(arguments.start, array.microphones) if arguments.start else (None, {})
         if start is not None and start.size != size:
             raise InputError(f"--start {arguments.start} has size {start.size}, not {size}; pass --size {start.size}")
+        digest = None if start is None else network_digest(start)
+        asked = TeacherRecipe(plan, config, arguments.and_demo, start=digest).to_dict() | {"seconds": seconds}
+        epochs = decided_epochs(state, asked)
         sets = prepare(plan, progress=progress_line)
         state = arguments.out.with_name(arguments.out.name + ".state")
         write_json(state / "splits.json", sets.splits)
@@ -215,14 +253,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             digests |= {f"demo {name}": digest for name, digest in demo.digests.items()}
         if start is not None and config.nested and rule_for(made) != "leading":  # what matters most must lead
             start = in_order(start, importance(start, DEFAULT_RULE, *val.batch(range(min(8, len(val))))))
-        config = replace(config, epochs=_epochs(arguments.out, seconds, config, train, val, device))
+        if epochs is None:
+            epochs = config.epochs if seconds is None else _epochs(seconds, config, train, val, device)
+            write_plan(state, asked, epochs)
+        config = replace(config, epochs=epochs)
         deadline = None if seconds is None else time.monotonic() + 1.1 * seconds
         print(
             f"teacher {size}: {paper_gmac(size):.3g} GMAC (paper's axis), {config.epochs} epochs of "
             f"{len(train)} examples, {config.precision} on {device}",
             flush=True,
         )
-        whole = TeacherRecipe(plan, config, arguments.and_demo, digests, array.positions)
+        whole = TeacherRecipe(plan, config, arguments.and_demo, digests, digest)
         recipe = whole.to_dict()
         net = train_teacher(whole, train, val, arguments.out, device, start=start, deadline=deadline,
                             tell=lambda line: print(line, flush=True))  # fmt: skip
@@ -238,23 +279,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         })  # fmt: skip
 
 
-def _epochs(
-    out: Path, seconds: float | None, config: TrainConfig, train: Examples, val: Examples, device: torch.device
-) -> int:
-    """The number of epochs, fixed at the first start so that a resumed training is the same training."""
-    decided = out.with_name(out.name + ".state") / "plan.json"
-    if decided.exists():
-        return int(read_json(decided)["epochs"])
-    epochs = config.epochs
-    if seconds is not None:
-        step = time_step(config.size, val, config.batch, config.precision, device)
-        step *= NESTED_COST if config.nested else 1.0
-        started = time.perf_counter()
-        train.batch([i % len(train) for i in range(config.batch)])  # fresh scenes take a part of each step
-        step += time.perf_counter() - started
-        epochs = max(1, min(epochs, int(seconds / epoch_seconds(step, len(train), len(val), config.batch))))
-    write_json(decided, {"epochs": epochs})
-    return epochs
+def _epochs(seconds: float, config: TrainConfig, train: Examples, val: Examples, device: torch.device) -> int:
+    """As many epochs as fit into some seconds here, up to the configuration's."""
+    step = time_step(config.size, val, config.batch, config.precision, device)
+    step *= NESTED_COST if config.nested else 1.0
+    started = time.perf_counter()
+    train.batch([i % len(train) for i in range(config.batch)])  # fresh scenes take a part of each step
+    step += time.perf_counter() - started
+    return max(1, min(config.epochs, int(seconds / epoch_seconds(step, len(train), len(val), config.batch))))
 
 
 def progress_line(what: str, share: float) -> None:

@@ -10,8 +10,10 @@ from data.errors import InputError
 from model.distill import Stage, plan
 from model.ftjnf import Size
 from model.gram import Gram
+from model.precision import ARITHMETICS
 
 LR_SCHEDULES = ("plateau", "cosine")
+STARTS = ("random", "slice", "weights")
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class TrainConfig:
         size: of the network.
         method: KD method, a key of `model.distill.METHODS`.
         schedule: alpha schedule, a key of `model.distill.SCHEDULES`.
-        init: "random", or "slice" of the teacher; here only told, the caller gives the start.
+        init: "random", "slice" of the teacher, or "weights" of a file; here only told, the caller gives the start.
         alpha: of the schedule `constant`.
         ramp: epochs of the ramps of `linear` and `cosine`; None for half of the stage.
         gram: how eq. 7 is evaluated.
@@ -32,8 +34,8 @@ class TrainConfig:
         lr: Adam's learning rate at the start of each stage.
         lr_schedule: "plateau" halves it when the validation loss stalls and stops early; "cosine" takes it to zero over
             the stage's epochs, which short trainings gain from.
-        halve_after: epochs without improvement before the learning rate is halved.
-        stop_after: epochs without improvement before a stage ends.
+        halve_after: epochs without improvement before the learning rate is halved; those of a ramp do not count.
+        stop_after: epochs without improvement before a stage ends; those of a ramp do not count.
         clip_norm: largest norm of the gradient; None for no limit, as in the paper.
         precision: "fp32" or "bf16" products in the LSTMs.
         nested: also train random leading slices in every step, see `model.nested`; for teachers.
@@ -64,6 +66,13 @@ class TrainConfig:
         if self.lr_schedule not in LR_SCHEDULES:
             raise InputError(
                 f"learning-rate schedule {self.lr_schedule!r} is unknown; choose {' or '.join(LR_SCHEDULES)}"
+            )
+        if self.init not in STARTS:
+            raise InputError(f"start {self.init!r} is unknown; choose one of {', '.join(STARTS)}")
+        if self.precision not in ARITHMETICS:
+            raise InputError(
+                f"precision {self.precision!r} cannot be trained in; choose {' or '.join(ARITHMETICS)}"
+                " (`model.precision.choose_precision` turns auto into one of them)"
             )
         for name in ("epochs", "batch", "halve_after", "stop_after"):
             if getattr(self, name) < 1:

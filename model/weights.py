@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -52,7 +53,8 @@ def load_network(path: Path, microphones: int | None = None) -> tuple[FTJNF, dic
         The network, in evaluation mode, and its recipe.
 
     Raises:
-        InputError: the file is missing, broken, of another architecture, or for another number of microphones.
+        InputError: the file is missing, broken, of another architecture, for another number of microphones, or of a
+            training that diverged.
     """
     if not Path(path).is_file():
         raise InputError(f"no weights at {path}; give a safetensors file written by `python -m model.teacher train`")
@@ -62,6 +64,8 @@ def load_network(path: Path, microphones: int | None = None) -> tuple[FTJNF, dic
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is not a mapping
         size = Size(**json.loads(metadata["size"]))
         recipe = json.loads(metadata.get("recipe", "{}"))
+        if not isinstance(recipe, dict):
+            raise ValueError("its recipe is no JSON object")
         net = FTJNF(size)
         net.load_state_dict(tensors)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -69,6 +73,8 @@ def load_network(path: Path, microphones: int | None = None) -> tuple[FTJNF, dic
         raise InputError(
             f"{path} does not hold FT-JNF weights ({reason}); give a file written by this project"
         ) from None
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in net.state_dict().values()):
+        raise InputError(f"{path} holds weights that are not finite: its training diverged; use others or train anew")
     if microphones is not None and size.microphones != microphones:
         raise InputError(
             f"{path} is a network for {size.microphones} microphones but the array has {microphones}; "

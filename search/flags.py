@@ -142,7 +142,7 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         preset.train,
         **_given(train),
         gram=replace(preset.train.gram, **_given(gram)),
-        precision=choose_precision(flags.precision or preset.train.precision, device),
+        precision=choose_precision(flags.precision or preset.precision, device),
         seed=seed,
     )
     time_budget = parse_duration(flags.time_budget) if flags.time_budget else preset.time_budget

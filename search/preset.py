@@ -21,7 +21,8 @@ class Preset:
         schedules: alpha schedules.
         inits: how students may start.
         data: amounts of data.
-        train: settings of every student's training.
+        train: settings of every student's training; `precision` decides on its arithmetic.
+        precision: one of `model.precision.PRECISIONS`.
         trials: students at most.
         score_every: epochs between two PESQ scores of a student on its way; its best epoch is always scored.
         time_budget: seconds from the command's start to its end; None for no limit.
@@ -34,12 +35,13 @@ class Preset:
     data: DataPlan
     train: TrainConfig
     trials: int
+    precision: str = "auto"
     score_every: int = 1
     time_budget: float | None = None
     fit_epochs: bool = False
 
 
-SHORT = TrainConfig(_ANY, epochs=30, lr=1e-3, lr_schedule="cosine", clip_norm=5.0, precision="auto")
+SHORT = TrainConfig(_ANY, epochs=30, lr=1e-3, lr_schedule="cosine", clip_norm=5.0)
 """For trainings of minutes: a doubled learning rate that ends at zero; plateau and early stopping need longer ones."""
 
 PRESETS = {
@@ -74,7 +76,7 @@ PRESETS = {
         schedules=tuple(SCHEDULES),
         inits=("slice", "random"),
         data=DataPlan(train_clips=4000, val_clips=400, score_clips=40, test_clips=200, remix=True),
-        train=TrainConfig(_ANY, precision="auto"),
+        train=TrainConfig(_ANY),
         trials=40,
     ),
     # section 5 of the paper: 38, 4.8 and 1.2 hours, of clips of 4 s
@@ -90,7 +92,8 @@ PRESETS = {
             test_clips=1_080,
             remix=True,
         ),
-        train=TrainConfig(_ANY, precision="fp32"),
+        train=TrainConfig(_ANY),
+        precision="fp32",
         trials=48,
     ),
 }

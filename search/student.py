@@ -17,13 +17,14 @@ from data.examples import ExampleSet
 from data.files import drop_torn_line, plain, read_json, write_json
 from data.plan import DataPlan, Sets, open_sets
 from model.distill import METHODS
+from model.epoch import EpochRecord
 from model.ftjnf import FTJNF
 from model.pesq_pool import PesqPool
 from model.precision import choose_device
 from model.score import Scores, network_enhancer, score
 from model.slicing import cut, importance, rule_for
 from model.targets import Teacher, TeacherBeside, build_targets, layers_of
-from model.train import EpochRecord, Training
+from model.train import Training
 from model.train_config import TrainConfig
 from model.weights import load_network
 from search.space import Choice

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from data.array import Array
+from data.array import ARRAYS, Array
 from data.errors import InputError
 from data.files import text_digest, write_atomic
 from data.plan import Sets
@@ -67,17 +68,41 @@ def is_wanted(config: SearchConfig) -> bool:
 def given_teacher(config: SearchConfig, microphones: int) -> SearchTeacher | None:
     """The teacher that needs no training: the user's file or, for the demo corpus, the packaged one; else None.
 
+    The packaged one serves its own array alone: what it hears on another is not what it learned to enhance.
+
     Raises:
         InputError: a file that cannot be used, or a teacher for another array.
     """
+    array = Array.parse(config.data.array)
     if config.teacher not in (None, "none"):
         path = Path(str(config.teacher))
+        net, recipe = load_network(path, microphones)
+        other = _other_array(recipe, array)
+        if other is not None:
+            raise InputError(
+                f"{path} was trained on the array {other}, not on {config.data.array} (their microphones stand at "
+                "different places); pass --array with that one, or train a teacher on this array"
+            )
     elif config.data.demo and config.teacher is None and config.teacher_size is None and PACKAGED.exists():
         path = PACKAGED
+        net, recipe = load_network(path)
+        if net.size.microphones != microphones or _other_array(recipe, array) is not None:
+            return None
     else:
         return None
-    net, _ = load_network(path, microphones)
     return SearchTeacher(net, path.absolute())
+
+
+def _other_array(recipe: dict[str, Any], array: Array) -> str | None:
+    """The name of the array that a teacher was trained on if it is another; None also where its recipe tells none."""
+    name = str((recipe.get("data") or {}).get("array", array.name))
+    if "array" in recipe:
+        trained = Array(name, recipe["array"]["positions_m"])
+    elif name in ARRAYS:  # an older recipe has the name alone, or the file's
+        trained = Array(name, ARRAYS[name])
+    else:
+        return None if Path(name).stem == array.name else name
+    return None if trained.is_same(array) else name
 
 
 def teacher_to_train(config: SearchConfig, microphones: int, device: torch.device) -> tuple[Size, float | None]:
@@ -122,7 +147,7 @@ def _teacher_training(config: SearchConfig, size: Size) -> TrainConfig:
 
 
 def _recipe(config: SearchConfig, train: TrainConfig, sets: Sets) -> TeacherRecipe:
-    return TeacherRecipe(config.data, train, sets=sets.digests, positions_m=Array.parse(config.data.array).positions)
+    return TeacherRecipe(config.data, train, sets=sets.digests)
 
 
 def kept_at(config: SearchConfig, size: Size, seconds: float | None, sets: Sets, cache: Path) -> Path:

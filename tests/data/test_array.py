@@ -18,6 +18,17 @@ def test_array_is_read_from_a_file(tmp_path):
     assert (array.name, array.microphones, array.positions[2]) == ("glasses", 3, (0.0, 0.07, 0.01))
 
 
+def test_arrays_are_the_same_where_their_microphones_are_whatever_their_names(tmp_path):
+    cross = Array.parse("cross")
+    (tmp_path / "mine.json").write_text(json.dumps(cross.to_dict()["positions_m"]))
+    mine = Array.parse(str(tmp_path / "mine.json"))
+    assert mine.name == "mine"
+    assert mine.is_same(cross)
+    assert not Array.parse("line").is_same(cross)
+    assert not Array("cross", cross.positions[:4]).is_same(cross)
+    assert not Array("cross", (*cross.positions[:4], (0.0, -0.031, 0.0))).is_same(cross)
+
+
 def test_named_arrays_have_five_microphones_around_the_reference():
     for name in ARRAYS:
         positions = np.array(Array.parse(name).positions)

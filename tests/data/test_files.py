@@ -15,6 +15,7 @@ from data.errors import InputError
 from data.files import (
     LEFT_OVER,
     cache_root,
+    check_target,
     drop_torn_line,
     file_digest,
     locked,
@@ -31,6 +32,18 @@ def test_file_is_written_with_its_folders(tmp_path):
     assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "Grüße".encode()
     write_atomic(tmp_path / "a" / "b" / "c.txt", b"\x00\x01")
     assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == b"\x00\x01"
+
+
+def test_place_where_no_file_can_be_written_is_told_before_and_nothing_is_made(tmp_path):
+    (tmp_path / "README.md").touch()
+    check_target("--out", tmp_path / "new" / "deep" / "a.json")
+    check_target("--out", tmp_path / "README.md")
+    with pytest.raises(InputError, match=rf"--json {tmp_path} is a folder; give the name of a file"):
+        check_target("--json", tmp_path)
+    for path in (tmp_path / "README.md" / "a.json", tmp_path / "README.md" / "deep" / "a.json"):
+        with pytest.raises(InputError, match=rf"--out {path} cannot be written, as {tmp_path}/README.md is a file"):
+            check_target("--out", path)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
 def test_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

@@ -192,13 +192,29 @@ def test_ramps_go_from_0_to_1_over_their_epochs_and_stay() -> None:
     assert alphas("linear", 7, ramp=4) == [[0, 0.25, 0.5, 0.75, 1, 1, 1]]
     assert alphas("cosine", 7, ramp=4)[0] == pytest.approx([0, 0.1464466, 0.5, 0.8535534, 1, 1, 1])
     assert alphas("linear", 4) == [[0, 0.5, 1, 1]]
+    assert alphas("linear", 5)[0] == pytest.approx([0, 0.4, 0.8, 1, 1])
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 @pytest.mark.parametrize("ramp", [None, 1, 50])
-def test_a_ramp_ends_on_the_hard_loss_however_few_epochs_there_are(schedule: str, ramp: int | None) -> None:
+def test_a_ramp_begins_soft_and_ends_on_the_hard_loss_however_few_epochs_there_are(
+    schedule: str, ramp: int | None
+) -> None:
+    (stage,) = plan("linear", schedule, ramp=ramp)
     for epochs in (1, 2, 3, 10):
-        assert alphas(schedule, epochs, ramp=ramp)[0][-1] == 1
+        assert stage.alpha(0, epochs) == 0
+        assert 0 < stage.alpha(0.25, epochs) < 1
+        assert stage.alpha(epochs - 0.5, epochs) == 1
+    assert [stage.alpha(step / 8, 1) == 1 for step in range(8)] == 4 * [False] + 4 * [True]
+
+
+def test_alpha_moves_in_the_epochs_of_a_ramp_and_in_no_others() -> None:
+    (stage,) = plan("linear", "linear", ramp=3)
+    assert [stage.moves(epoch, 6) for epoch in range(6)] == [True, True, True, False, False, False]
+    (stage,) = plan("linear", "cosine")
+    assert [stage.moves(epoch, 5) for epoch in range(5)] == [True, True, True, False, False], "half of five is within"
+    for schedule in ("two-stage", "constant"):
+        assert not any(stage.moves(epoch, 6) for stage in plan("linear", schedule) for epoch in range(6))
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])

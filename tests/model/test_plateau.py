@@ -55,6 +55,18 @@ def test_halving_and_stopping_epochs_are_those_of_the_table(losses, best, factor
         assert plateau.ended == (epoch == stop), f"epoch {epoch}"
 
 
+def test_epochs_that_do_not_count_can_be_the_best_but_bring_no_halving_and_no_end():
+    losses = [5.0, 6.0, 6.0, 4.0, 6.0, 6.0, 6.0, 6.0, 6.0, 6.0, 6.0, 6.0, 6.0, 6.0]
+    best = [1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    factors = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25]
+    plateau = Plateau()
+    for epoch, loss in enumerate(losses, start=1):
+        assert not plateau.ended
+        assert plateau.update(loss, counts=epoch > 8) == bool(best[epoch - 1]), f"epoch {epoch}"
+        assert plateau.factor == factors[epoch - 1], f"epoch {epoch}"
+    assert plateau.ended, "six epochs after the eighth"
+
+
 def test_other_patience_halves_and_stops_elsewhere():
     plateau = Plateau(halve_after=1, stop_after=2)
     seen = [(plateau.update(loss), plateau.factor, plateau.ended) for loss in (1.0, 1.0, 1.0)]

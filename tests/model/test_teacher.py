@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,10 +13,13 @@ import torch
 
 import data.plan
 import model.teacher
+import model.train
+from data.array import ARRAYS
 from data.errors import InputError
 from data.files import file_digest
 from model.ftjnf import FTJNF, Size
 from model.pesq_pool import PesqPool
+from model.targets import network_digest
 from model.teacher import main
 from model.train import Training
 from model.weights import load_network, save_network
@@ -60,6 +64,8 @@ def test_training_writes_weights_recipe_and_scores(train, capsys):
     assert net.size == Size(4, 3)
     assert recipe["train"]["epochs"] == recipe["epochs_run"] == 2
     assert recipe["train"]["seed"] == recipe["data"]["seed"] == 0
+    assert (recipe["train"]["init"], recipe["start"]) == ("random", None)
+    assert recipe["array"] == {"name": "cross", "positions_m": [list(place) for place in ARRAYS["cross"]]}
     card = json.loads(out.with_suffix(".json").read_text())
     assert card["weights_sha256"] == file_digest(out)
     assert card["corpus"]["corpus"] == "own"
@@ -132,8 +138,15 @@ def test_stopped_and_started_again_it_ends_as_if_it_had_not_been(train, monkeypa
 
 def test_state_of_other_data_or_settings_is_not_gone_on_from(train):
     train()
-    for flags in (["--train-clips", "5"], ["--lr", "1e-3"], ["--size", "5/3"]):
-        with pytest.raises(InputError, match="checkpoint of other settings or other data"):
+    for flags, difference in (
+        (["--train-clips", "5"], "data.train_clips 4 instead of 5"),
+        (["--lr", "1e-3"], "train.lr 0.0005 instead of 0.001"),
+        (["--size", "5/3"], "train.size.f_hidden 4 instead of 5"),
+        (["--epochs", "3"], "train.epochs 2 instead of 3"),
+        (["--time", "2min"], "seconds none instead of 120.0"),
+        (["--array", "line"], r"data.array cross instead of line, array.name cross instead of line, array.positions_m"),
+    ):
+        with pytest.raises(InputError, match=rf"safetensors\.state holds a training with {difference}"):
             train(*flags)
 
 
@@ -143,7 +156,7 @@ def test_state_is_not_gone_on_from_when_the_sounds_or_the_array_have_changed_in_
     flags = ("--speech", str(speech), "--array", str(array), "--epochs", "1")
     _, recipe = load_network(train(*flags))
     assert recipe["sets"].keys() == {"train", "val", "score_val", "score_test"}
-    assert recipe["positions_m"][4] == [0, 0, 0.04]
+    assert recipe["array"]["positions_m"][4] == [0, 0, 0.04]
     train(*flags)
 
     array.write_text(json.dumps([[0, 0, 0.02 * i] for i in range(5)]))
@@ -155,10 +168,33 @@ def test_state_is_not_gone_on_from_when_the_sounds_or_the_array_have_changed_in_
         train(*flags)
 
 
-def test_number_of_epochs_is_that_of_the_first_start(train, capsys):
-    train("--epochs", "1")
+def test_start_of_a_training_that_goes_on_must_be_the_same(train, tmp_path):
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        save_network(FTJNF(Size(4, 3)), tmp_path / f"{seed}.safetensors")
+    train("--start", str(tmp_path / "1.safetensors"))
+    train("--start", str(tmp_path / "1.safetensors"))
+    with pytest.raises(InputError, match=r"holds a training with start \w{16} instead of \w{16};"):
+        train("--start", str(tmp_path / "2.safetensors"))
+    with pytest.raises(InputError, match=r"train.init weights instead of random, start \w{16} instead of none"):
+        train()
+
+
+def test_started_again_with_the_same_time_it_has_the_same_epochs(train, capsys, monkeypatch):
+    monkeypatch.setattr(model.teacher, "time_step", lambda *a: 10.0)
+    train("--time", "1min", "--epochs", "50")
+    monkeypatch.setattr(model.teacher, "time_step", lambda *a: 1.0)  # the machine is faster now
+    train("--time", "1min", "--epochs", "50")
+    assert capsys.readouterr().out.count(", 2 epochs of 4 examples") == 2
+
+
+def test_what_was_decided_before_any_training_holds_no_later_one(train, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(model.teacher, "train_teacher", lambda *a, **k: pytest.fail("killed here"))
+        with pytest.raises(pytest.fail.Exception):
+            train("--epochs", "1", "--lr", "1e-3")
     train("--epochs", "2")
-    assert "1 epochs" in capsys.readouterr().out
+    assert ", 2 epochs of 4 examples" in capsys.readouterr().out
 
 
 def test_time_decides_the_epochs_but_no_more_than_asked_for(train, capsys, monkeypatch):
@@ -181,6 +217,8 @@ def test_training_begins_from_given_weights(train, tmp_path):
     out = train("--start", str(tmp_path / "start.safetensors"), "--lr", "1e-9", "--epochs", "1")
     for name, value in load_network(out)[0].state_dict().items():
         torch.testing.assert_close(value, start.state_dict()[name], atol=1e-6, rtol=0)
+    recipe = load_network(out)[1]
+    assert (recipe["train"]["init"], recipe["start"]) == ("weights", network_digest(start))
     with pytest.raises(InputError, match="has size 4/3, not 5/3; pass --size 4/3"):
         train("--start", str(tmp_path / "start.safetensors"), "--size", "5/3")
 
@@ -249,6 +287,10 @@ def test_teacher_for_another_array_is_refused_before_anything_is_made(data_flags
         (["--array", "ring"], "array 'ring' is neither"),
         (["--start", "gone.safetensors"], "no weights at gone.safetensors"),
         (["--out", "."], "--out . is a folder"),
+        (["--out", __file__ + "/a.safetensors"], "test_teacher.py is a file and no folder"),
+        (["--json", "."], "--json . is a folder"),
+        (["--json", __file__ + "/a.json"], "test_teacher.py is a file and no folder"),
+        (["--threads", "-4"], "--threads must be at least 1, or 0 for torch's choice, but is -4"),
         (["--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
@@ -257,6 +299,51 @@ def test_flag_that_cannot_be_used_is_refused_before_anything_is_made(train, monk
     monkeypatch.setattr(model.teacher, "prepare", lambda *a, **k: pytest.fail("made data"))
     with pytest.raises(InputError, match=complaint):
         train(*flags)
+
+
+def test_training_that_diverges_ends_in_that_epoch_and_stays_so(train, monkeypatch, tmp_path):
+    real, epochs = Training._epoch, []
+
+    def diverges(self):
+        record = replace(real(self), loss_train=float("nan") if len(epochs) == 1 else 1.0)
+        epochs.append(record)
+        self.history[-1] = record
+        self._save()
+        return record
+
+    monkeypatch.setattr(Training, "_epoch", diverges)
+    for _ in range(2):
+        with pytest.raises(
+            InputError, match=r"diverged: its training loss is nan in epoch 2; delete .*\.state and try"
+        ):
+            train("--epochs", "4")
+    assert len(epochs) == 2
+    assert not (tmp_path / "teacher.safetensors").exists()
+
+
+def test_folder_to_score_into_is_refused_before_anything_is_made(data_flags, tmp_path, monkeypatch):
+    monkeypatch.setattr(model.teacher, "prepare", lambda *a, **k: pytest.fail("made data"))
+    save_network(FTJNF(Size(4, 3)), tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="is a folder; give the name of a file"):
+        main(["score", str(tmp_path / "a.safetensors"), "--json", str(tmp_path), *data_flags])
+
+
+def test_stopped_within_an_epoch_it_says_where_it_goes_on(train, monkeypatch, capsys):
+    step, steps = Training._step, []
+
+    def stops(self, *a):
+        steps.append(1)
+        if len(steps) > 3:
+            raise KeyboardInterrupt
+        step(self, *a)
+
+    monkeypatch.setattr(model.train, "SAVE_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_step", stops)
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    train()
+    assert "going on after epoch 1 and 1 steps of an earlier run" in capsys.readouterr().out
 
 
 def test_loss_that_is_never_a_number_says_what_to_try(train, monkeypatch, tmp_path):

@@ -12,13 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
+import model.train
 from data.errors import InputError
 from data.examples import FreshScenes, SetSpec
+from model.epoch import EpochRecord
 from model.ftjnf import FTJNF, Size
 from model.gram import Gram
 from model.losses import hard_loss
 from model.targets import TeacherBeside, build_targets, layers_of
-from model.train import EpochRecord, Training
+from model.train import Training
 from model.train_config import TrainConfig
 from model.weights import load_network
 
@@ -26,6 +28,8 @@ CPU = torch.device("cpu")
 GRAM = Gram(positions=64)
 CONFIG = TrainConfig(Size(5, 3, microphones=2), gram=GRAM, epochs=3, lr=5e-3)
 TWO_STAGE = replace(CONFIG, method="t-lstm")
+NESTED = replace(CONFIG, size=Size(12, 6, microphones=2), nested=True)
+BF16 = pytest.mark.skipif(not torch.cpu._is_avx512_bf16_supported(), reason="this processor has no units for bf16")
 
 
 @pytest.fixture
@@ -85,6 +89,7 @@ KILLS = [
     pytest.param(TWO_STAGE, 3, id="at the border of the stages"),
     pytest.param(TWO_STAGE, 4, id="within stage 2"),
     pytest.param(replace(CONFIG, method="multi", schedule="linear"), 1, id="on a ramp of several terms"),
+    pytest.param(replace(TWO_STAGE, precision="bf16"), 2, id="bf16", marks=BF16),
 ]
 
 
@@ -104,6 +109,80 @@ def test_killed_and_resumed_is_bit_for_bit_as_uninterrupted(training, config, ep
     for name in ("whole", "killed"):
         net, _ = load_network(whole.folder.with_name(name) / "best.safetensors")
         assert same(weights(net), weights(whole.best_network()))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(replace(TWO_STAGE, batch=2), id="two stages"),
+        pytest.param(replace(CONFIG, batch=2, method="multi", schedule="cosine"), id="on a ramp of several terms"),
+        pytest.param(replace(NESTED, batch=2, clip_norm=1.0, lr_schedule="cosine"), id="nested"),
+        pytest.param(replace(CONFIG, batch=2, method="linear", precision="bf16"), id="bf16", marks=BF16),
+    ],
+)
+def test_killed_after_every_step_and_resumed_is_bit_for_bit_as_uninterrupted(training, config, monkeypatch):
+    whole = training(config, "whole")
+    list(whole)
+    write = model.train.write_checkpoint
+
+    def written_and_killed(path, state):
+        write(path, state)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model.train, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(model.train, "write_checkpoint", written_and_killed)
+    runs = 0
+    while not (one := training(config, "killed", start=7 if runs == 0 else 99)).finished:
+        assert (len(one.history), one.progress.steps) == divmod(runs, 4), "three steps an epoch, and its end"
+        with pytest.raises(KeyboardInterrupt):
+            list(one)
+        runs += 1
+    assert runs == 4 * len(whole.history)
+    assert told(one.history) == told(whole.history)
+    assert same(weights(one.net), weights(whole.net))
+    assert same(weights(one.best_network()), weights(whole.best_network()))
+    for name in ("whole", "killed"):
+        net, _ = load_network(whole.folder.with_name(name) / "best.safetensors")
+        assert same(weights(net), weights(whole.best_network()))
+
+
+def test_checkpoints_within_an_epoch_are_written_as_often_as_said(training, monkeypatch):
+    clock, at = [0.0], []
+    monkeypatch.setattr(model.train.time, "monotonic", lambda: clock[0])
+    one = training(replace(CONFIG, batch=1, epochs=2))
+    step, write = Training._step, model.train.write_checkpoint
+
+    def timed(*a):
+        step(*a)
+        clock[0] += 100.0
+
+    def written(path, state):
+        at.append((len(state["history"]), state["progress"]["steps"], state["progress"]["seconds"]))
+        write(path, state)
+
+    monkeypatch.setattr(Training, "_step", timed)
+    monkeypatch.setattr(model.train, "write_checkpoint", written)
+    records = list(one)
+    assert at == [(0, 3, 300.0), (0, 6, 600.0), (1, 0, 0.0), (1, 3, 300.0), (1, 6, 600.0), (2, 0, 0.0)]
+    assert [record.seconds for record in records] == [600.0, 600.0]
+
+
+def test_seconds_of_an_epoch_are_those_of_all_runs_that_worked_on_it(training, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(model.train.time, "monotonic", lambda: clock[0])
+    step = Training._step
+
+    def timed(self, *a):
+        if clock[0] == 400.0:  # the checkpoint before has three of the four steps
+            clock[0] = 10_000.0
+            raise KeyboardInterrupt
+        step(self, *a)
+        clock[0] += 100.0
+
+    monkeypatch.setattr(Training, "_step", timed)
+    with pytest.raises(KeyboardInterrupt):
+        list(training(replace(CONFIG, batch=1)))
+    assert next(iter(training(replace(CONFIG, batch=1)))).seconds == 600.0
 
 
 def test_killed_in_the_middle_of_an_epoch_it_goes_on_from_the_end_of_the_last(training, tiny_sets, monkeypatch):
@@ -269,6 +348,25 @@ def test_ramp_goes_from_soft_to_hard_and_watches_the_hard_loss(training):
     assert [record.stage for record in records] == ["mixed"] * 4
     assert all(math.isfinite(record.loss_val_hard) for record in records)
     assert [math.isfinite(record.loss_val_soft) for record in records] == [True, True, False, False]
+
+
+def test_ramp_of_a_single_epoch_learns_from_the_teacher_too(training):
+    (record,) = training(replace(CONFIG, method="linear", schedule="linear", epochs=1))
+    assert math.isfinite(record.loss_train_soft)
+    assert record.alpha == 1, "that of the last of two steps"
+    assert record.loss_train != pytest.approx(record.loss_train_hard), "the first step was the teacher's"
+
+
+def test_stall_on_a_ramp_neither_halves_the_learning_rate_nor_ends_the_stage(training, validation):
+    """By hand: alpha moves in epochs 1 to 8, the best is the second; counted are 9 to 14: halved after 11, the end."""
+    losses = [4.0, 3.0] + 12 * [5.0]
+    validation([(loss, math.nan) for loss in losses] + [(1.0, math.nan)])
+    one = training(replace(CONFIG, method="linear", schedule="linear", ramp=8, epochs=100))
+    records = list(one)
+    assert [record.lr / CONFIG.lr for record in records] == 11 * [1] + 3 * [0.5]
+    assert [record.epoch for record in records if record.best] == [1, 2]
+    assert [record.alpha < 1 for record in records] == 8 * [True] + 6 * [False]
+    assert records[-1].done
 
 
 def test_constant_alpha_weighs_both_losses(training):

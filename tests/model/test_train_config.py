@@ -43,6 +43,9 @@ def test_defaults_are_those_of_section_5_2():
         ({"clip_norm": 0.0}, "norm of the gradient must be positive"),
         ({"clip_norm": math.nan}, "norm of the gradient must be positive"),
         ({"seed": -1}, "seed must not be negative"),
+        ({"init": "teacher"}, "start 'teacher' is unknown; choose one of random, slice, weights"),
+        ({"precision": "auto"}, "precision 'auto' cannot be trained in; choose fp32 or bf16"),
+        ({"precision": "fp8"}, "precision 'fp8' cannot be trained in"),
     ],
 )
 def test_settings_that_cannot_train_are_refused(wrong, complaint):

@@ -74,6 +74,7 @@ def test_broken_file_is_refused_by_name(network, tmp_path, damage):
         {"size": '{"f_hidden": 6, "t_hidden": 4, "microphones": 2, "depth": 9}'},
         {"size": "[6, 4]"},
         {"size": '{"f_hidden": 6, "t_hidden": 4, "microphones": 2}', "recipe": "{"},
+        {"size": '{"f_hidden": 6, "t_hidden": 4, "microphones": 2}', "recipe": "[]"},
     ],
 )
 def test_file_of_another_kind_is_refused_by_name(network, tmp_path, metadata):
@@ -87,6 +88,16 @@ def test_network_for_another_number_of_microphones_is_refused(network, tmp_path)
     assert load_network(tmp_path / "a.safetensors", microphones=2)[0].size.microphones == 2
     with pytest.raises(InputError, match=r"a\.safetensors is a network for 2 microphones but the array has 5; train"):
         load_network(tmp_path / "a.safetensors", microphones=5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_a_training_that_diverged_are_refused(network, tmp_path, value):
+    net = network()
+    with torch.no_grad():
+        net.t_lstm.weight_hh_l0[3, 1] = value
+    save_network(net, tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match=r"a\.safetensors holds weights that are not finite: its training diverged"):
+        load_network(tmp_path / "a.safetensors")
 
 
 class Malicious:

@@ -17,7 +17,7 @@ def test_paper_has_the_papers_figures() -> None:
     assert (train.lr, train.batch, train.epochs) == (5e-4, 4, 100)
     assert (train.halve_after, train.stop_after, train.lr_schedule) == (3, 6, "plateau")
     assert train.clip_norm is None
-    assert train.precision == "fp32"
+    assert paper.precision == "fp32"
     assert paper.time_budget is None
 
 

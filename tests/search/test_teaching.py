@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import search.teaching
+from data.array import Array
 from data.errors import InputError
 from data.plan import Sets, prepare
 from model.ftjnf import FTJNF, Size
@@ -84,6 +87,59 @@ def test_file_of_the_user_comes_before_all(packaged: Path, teacher_file: Path, o
         assert teacher.path == teacher_file
     with pytest.raises(InputError, match="5 microphones but the array has 3"):
         given_teacher(config_of("--teacher", str(teacher_file)), 3)
+
+
+def saved_for(path: Path, array: str | None, *, places: bool = True) -> Path:
+    """Weights whose recipe says which array they were trained on."""
+    recipe: dict[str, Any] = {} if array is None else {"data": {"array": array}}
+    if array is not None and places:
+        recipe["array"] = Array.parse(array).to_dict()
+    save_network(FTJNF(Size(16, 8)), path, recipe)
+    return path
+
+
+@pytest.mark.parametrize("places", [True, False])
+def test_packaged_teacher_serves_its_own_array_alone(packaged: Path, tmp_path: Path, places: bool) -> None:
+    saved_for(packaged, "cross", places=places)
+    assert given_teacher(config_of(), 5) is not None
+    assert given_teacher(config_of("--array", "line"), 5) is None
+    (tmp_path / "mine.json").write_text(json.dumps(Array.parse("line").positions))
+    assert given_teacher(config_of("--array", str(tmp_path / "mine.json")), 5) is None
+    (tmp_path / "three.json").write_text(json.dumps(Array.parse("cross").positions[:3]))
+    assert given_teacher(config_of("--array", str(tmp_path / "three.json")), 3) is None
+
+
+def test_packaged_teacher_of_this_version_is_one_for_the_cross() -> None:
+    assert given_teacher(config_of(), 5) is not None
+    assert given_teacher(config_of("--array", "line"), 5) is None
+
+
+@pytest.mark.parametrize("places", [True, False])
+def test_file_of_another_array_is_refused_and_both_are_named(tmp_path: Path, places: bool) -> None:
+    path = saved_for(tmp_path / "t.safetensors", "line", places=places)
+    assert given_teacher(config_of("--teacher", str(path), "--array", "line"), 5) is not None
+    with pytest.raises(InputError, match=r"t\.safetensors was trained on the array line, not on cross"):
+        given_teacher(config_of("--teacher", str(path)), 5)
+
+
+def test_places_of_the_microphones_count_and_not_the_name_of_the_file(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps(Array.parse("cross").positions))
+    flags = ["--teacher", str(saved_for(tmp_path / "t.safetensors", str(mine)))]
+    assert given_teacher(config_of(*flags), 5) is not None
+    mine.write_text(json.dumps(Array.parse("line").positions))
+    with pytest.raises(InputError, match="their microphones stand at different places"):
+        given_teacher(config_of(*flags, "--array", str(mine)), 5)
+
+
+def test_older_file_of_an_own_array_is_compared_by_name(tmp_path: Path) -> None:
+    for name in ("mine", "other"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(Array.parse("cross").positions))
+    path = saved_for(tmp_path / "t.safetensors", str(tmp_path / "mine.json"), places=False)
+    flags = ["--teacher", str(path), "--array"]
+    assert given_teacher(config_of(*flags, str(tmp_path / "mine.json")), 5) is not None
+    with pytest.raises(InputError, match=r"trained on the array .*mine\.json, not on .*other\.json"):
+        given_teacher(config_of(*flags, str(tmp_path / "other.json")), 5)
 
 
 def test_none_is_a_search_without_kd_and_slices(packaged: Path) -> None:
