@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import InputError
+from data.files import write_json
+from data.passwords import has_password
 from data.plan import DataPlan
 from model.macs import Budget
 from model.train_config import TrainConfig
@@ -101,6 +103,13 @@ class SearchConfig:
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable values."""
         return asdict(self) | {"data": self.data.to_dict()}
+
+    def write(self) -> None:
+        """Writes `search.json` into the run folder, from which the search is resumed.
+
+        Only its owner may read it where it holds a password: that of the tracking store, which a resumed search needs.
+        """
+        write_json(self.folder / "search.json", self.to_dict(), private=has_password(self.tracking_uri))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SearchConfig:

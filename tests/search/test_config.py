@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,19 @@ def test_configuration_survives_a_turn_as_json(preset: str) -> None:
     for flags in ([], FOLDERS, ["--sizes", "E,64/16", "--hours", "2,1,1", "--time-budget", "8h"]):
         config = config_of("--preset", preset, *flags)
         assert SearchConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(("uri", "mode"), [("http://me:secret@server", 0o600), ("http://server", 0o644)])
+def test_configuration_with_a_password_can_be_read_by_its_owner_alone(tmp_path: Path, uri: str, mode: int) -> None:
+    config = config_of("--storage", str(tmp_path), "--tracking-uri", uri)
+    before = os.umask(0o022)
+    try:
+        config.write()
+    finally:
+        os.umask(before)
+    path = config.folder / "search.json"
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert SearchConfig.from_dict(json.loads(path.read_text())) == config  # whole: a resumed search needs it
 
 
 def test_space_is_what_fits_of_what_was_asked_for() -> None:
