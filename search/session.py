@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import threading
@@ -88,7 +89,7 @@ class Session:
             stop_ray()
             if self.signals.caught is not None and (self.folder / "search.json").exists():
                 storage = self.config.storage
-                where = "" if Path(storage) == Path("runs").absolute() else f" --storage {storage}"
+                where = "" if Path(storage) == Path("runs").absolute() else f" --storage {shlex.quote(storage)}"
                 self.console.print(f"Stopped. Go on with: python search/run.py --resume {self.config.name}{where}")
 
     def _run(self) -> tuple[list[results.Record], int]:
@@ -104,7 +105,7 @@ class Session:
         state: State = "FAILED"
         try:
             if not self.resumed:
-                write_json(self.folder / "search.json", self.config.to_dict())
+                self.config.write()
             write_json(self.folder / "data.json", sets.manifest)
             if self.config.tracking_uri is not None:  # wrong or unreachable: better known before than after
                 self._open_tracker(tracker, sets)
@@ -194,7 +195,7 @@ class Session:
             limit=config.trials,
             queue=[(one.number, one.choice) for one in proposals.unfinished()],
         )
-        follower = Follower(table, tracker, lambda number: self._finished(number, proposals, tracker))
+        follower = Follower(table, tracker, job, lambda number: self._finished(number, proposals, tracker))
         table.start()
         try:
             self._tune(job, searcher, follower, clock.slots)
@@ -236,7 +237,7 @@ class Session:
         if time.monotonic() - when > DRAWING * took:
             self._show(tracker)
         volume = results.hypervolume(
-            self.records, self.space.feasible()[0], self.budget.readings()["GMAC"],
+            self.records, self.space.feasible()[0], results.budget_gmac(self.budget, self.space.feasible()),
             self.beside.val["unprocessed"]["pesq"], self.beside.val.get("teacher", {}).get("pesq"),
         )  # fmt: skip
         tracker.log_parent({"hypervolume": volume, "students": len(self.records)}, len(self.records))
@@ -251,8 +252,11 @@ class Session:
         self._put_run_ids(tracker)
         for record in self.records:
             self.beside.into(record)
+            tracker.tag_student(record["trial"], {"front": "yes" if record["front"] else "no"})
         results.write_front(self.folder, self.records)
-        for path in draw(self.folder, self.records, self.beside, self.budget, demo=self.config.data.demo):
+        sizes, demo = self.space.feasible(), self.config.data.demo
+        drawn = draw(self.folder, self.records, self.beside, self.budget, sizes, demo=demo)
+        for path in (self.folder / "front.json", self.folder / "front.csv", *drawn):
             tracker.artifact(path)
         self._drawn = (time.monotonic(), time.monotonic() - started)
 
@@ -284,7 +288,7 @@ class Session:
                 f"time); raise --time-budget, or look at {self.folder / 'students'} for what went wrong"
             )
         names = self._beside(teacher)
-        enhancers = [*names.values(), *(record["checkpoint"] for record in reversed(front))]
+        enhancers = [*names.values(), *(str(self.folder / record["checkpoint"]) for record in reversed(front))]
         jobs = [ScoreJob(one, "test", self.config.data, sets.folders, self.cache, more=True) for one in enhancers]
         with self.signals.hold():
             scores = score_all(jobs, self._tell_scored)
