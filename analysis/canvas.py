@@ -18,7 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis.series import FAINT_INK, INK, NOTHING, TEACHER_COLOUR, Lines, cost_range, gmac_text, log_ticks
+from analysis.series import FAINT_INK, INK, NOTHING, TEACHER_COLOUR, Lines, cost_range, log_ticks
 from data.files import write_atomic
 
 Artist = Any  # matplotlib's drawing calls take keywords of many types
@@ -109,11 +109,11 @@ def vertical_line(axes: Axes, gmac: float, name: str, height: float = 0.5, **loo
     )
 
 
-def budget_line(axes: Axes, gmac: float | None) -> None:
+def budget_line(axes: Axes, lines: Lines) -> None:
     """The budget, and what is over it shaded."""
-    if gmac is not None:
-        axes.axvspan(gmac, axes.get_xlim()[1], color="#F3F3F3", zorder=0)
-        vertical_line(axes, gmac, f"budget {gmac_text(gmac)}")
+    if lines.budget_gmac is not None:
+        axes.axvspan(lines.budget_gmac, axes.get_xlim()[1], color="#F3F3F3", zorder=0)
+        vertical_line(axes, lines.budget_gmac, f"budget {lines.budget_text}")
 
 
 def marker_looks(colour: str, hollow: bool) -> dict[str, Artist]:

@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from analysis.choice import DEFAULT_RULE, Choice, Search, choose, cost_of, costs
 from analysis.series import Record, is_number, size_name
 from data.errors import InputError, run_command
 from data.files import file_digest, read_json
+from data.flags import CommandParser, with_budget
+from data.passwords import masked
 from model.export import export_student
 from model.macs import Budget
 from model.weights import load_network
@@ -96,25 +98,73 @@ def _neighbour(other: Record | None, student: Record, budget: Budget | None) -> 
     return f"{name_of(other)}, {pesq}, {100 * ratio:+.0f} % cost ({costs_of(other)})" + over * ", over the budget"
 
 
+def _weights(search: Search, student: Record) -> Path:
+    """Where the weights of a student lie.
+
+    Raises:
+        InputError: nowhere.
+    """
+    if not student.get("checkpoint"):
+        raise InputError(f"{name_of(student)} has no checkpoint in {search.folder / 'front.json'}; choose another one")
+    path = Path(str(student["checkpoint"]))
+    if path.is_absolute():  # as earlier versions wrote it: since then the folder may have been moved, its name reused
+        inside = search.folder / "students" / f"{student['trial']:04d}" / path.name
+        path = inside if inside.parent.is_dir() else path
+    path = search.folder / path
+    if not path.is_file():
+        raise InputError(f"the weights of {name_of(student)} are missing at {path}; restore them or choose another")
+    return path
+
+
+def _check_origin(path: Path, recipe: Mapping[str, Any], student: Record, settings: Mapping[str, Any] | None) -> None:
+    """Makes sure that weights are those whose scores the search has listed, as far as both sides tell.
+
+    Args:
+        path: of the weights.
+        recipe: what the weights say of themselves.
+        student: what the search says of them.
+        settings: the search's configuration.
+
+    Raises:
+        InputError: they are another student's.
+    """
+    told = dict(recipe.get("choice") or {}) | {"trial": recipe.get("number")}
+    told["seed"] = (recipe.get("train") or {}).get("seed")
+    listed = dict(student)
+    seed = ((settings or {}).get("train") or {}).get("seed")
+    listed["seed"] = None if seed is None else seed + student["trial"]
+    keys = ("trial", "f_hidden", "t_hidden", "bi_freq", "kd_method", "alpha_schedule", "init", "seed")
+    other = [key for key in keys if None not in (told.get(key), listed.get(key)) and told[key] != listed[key]]
+    if other:
+        differences = ", ".join(f"{key} {told[key]} instead of {listed[key]}" for key in other)
+        raise InputError(
+            f"{path} holds the weights of another student than {name_of(student)} ({differences}); restore the "
+            "student's own, or choose another"
+        )
+    if student.get("weights_sha256") not in (None, file_digest(path)):
+        raise InputError(
+            f"{path} has changed since {name_of(student)} was scored; restore it from a copy, or choose another"
+        )
+
+
 def _export(search: Search, choice: Choice, out: Path) -> float:
     """Loads the student's weights, sees that they are the listed student's, and writes its folder."""
     student = choice.student
-    if not student.get("checkpoint"):
-        raise InputError(f"{name_of(student)} has no checkpoint in {search.folder / 'front.json'}; choose another one")
-    path = search.folder / str(student["checkpoint"])  # joined to a folder an absolute path stays what it is
-    if not path.is_file():
-        raise InputError(f"the weights of {name_of(student)} are missing at {path}; restore them or choose another")
+    path = _weights(search, student)
     net, recipe = load_network(path)
-    if (net.size.f_hidden, net.size.t_hidden) != (student["f_hidden"], student["t_hidden"]):
+    listed = (student["f_hidden"], student["t_hidden"], bool(student.get("bi_freq", net.size.bi_freq)))
+    if (net.size.f_hidden, net.size.t_hidden, net.size.bi_freq) != listed:
         raise InputError(f"{path} holds a network {net.size}, not {name_of(student)}; restore it or choose another")
     settings, manifest = search.folder / "search.json", search.folder / "data.json"
+    configuration = read_json(settings) if settings.is_file() else None
+    _check_origin(path, recipe, student, configuration)
     origin: dict[str, Any] = {
         "run": search.folder.resolve().name,
         "why": choice.why,
         "student": student,
         "weights_sha256": file_digest(path),
         "data_manifest_sha256": file_digest(manifest) if manifest.is_file() else None,
-        "search": read_json(settings) if settings.is_file() else None,
+        "search": masked(configuration),  # this folder goes to others: no passwords in it
     }
     return export_student(net, recipe, out, origin=origin, notes=_notes(origin["run"], choice))
 
@@ -131,8 +181,8 @@ def _notes(run: str, choice: Choice) -> list[str]:
     return notes
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="python analysis/choose.py",
         description="Lists the Pareto front of a search, picks a student by a rule, writes a folder to deploy.",
         epilog="examples: python analysis/choose.py runs/first --rule within:0.1 --budget 0.6GMAC; "
@@ -151,9 +201,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def read_flags(argv: Sequence[str]) -> argparse.Namespace:
+    """Parses the command line.
+
+    Raises:
+        InputError: an unknown flag, or a value of the wrong kind.
+    """
+    return _parser().parse_args(with_budget(argv))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    arguments = _parser().parse_args(argv)
+    arguments = read_flags(sys.argv[1:] if argv is None else argv)
     budget = None if arguments.budget is None else Budget.parse(arguments.budget)
     search = read_search(latest_search() if arguments.folder is None else arguments.folder)
     choice = choose(search, arguments.rule, budget, arguments.trial)

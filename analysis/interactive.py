@@ -17,7 +17,6 @@ from analysis.series import (
     Point,
     Record,
     cost_range,
-    gmac_text,
     is_number,
     log_ticks,
     pareto_title,
@@ -222,7 +221,7 @@ def _marks(lines: Lines, right: float) -> tuple[list[dict[str, Any]], list[dict[
             {"type": "rect", **whole, "x1": right, "fillcolor": "#F3F3F3", "line": {"width": 0}, "layer": "below"}
         )
         shapes.append({"type": "line", **whole, "x1": gmac, "line": {"color": INK, "width": 1.4}})
-        text = {"text": f"budget {gmac_text(gmac)}", "textangle": -90, "showarrow": False}
+        text = {"text": html.escape(f"budget {lines.budget_text}"), "textangle": -90, "showarrow": False}
         place = {"x": math.log10(gmac), "xanchor": "left", "yref": "paper", "y": 0.5}  # plotly wants the exponent here
         notes.append({**text, **place})
     return shapes, notes

@@ -124,7 +124,7 @@ def draw_size(records: Sequence[Record], lines: Lines, snr_db: float = 0.0) -> F
         snr_numbers(values).get(snr_db) for values in (lines.teacher_by_snr, lines.unprocessed_by_snr)
     )
     reference_lines(axes, lines, teacher, unprocessed)
-    budget_line(axes, lines.budget_gmac)
+    budget_line(axes, lines)
     vertical_line(axes, size_e, "size E", 0.07, color=FAINT_INK, linestyle="--")
     handles = []
     for group in series(scored):

@@ -71,7 +71,7 @@ def draw_pareto(records: Sequence[Record], lines: Lines) -> Figure:
     cost_axis(axes, [point.gmac for point in found], lines.budget_gmac, true_cost(shown))
     axes.set_ylabel("PESQ (wide band, mean over SNRs of the median)")
     reference_lines(axes, lines, lines.teacher, lines.unprocessed)
-    budget_line(axes, lines.budget_gmac)
+    budget_line(axes, lines)
     if front:
         right = max(front[-1].gmac, lines.budget_gmac or axes.get_xlim()[1])
         x, y = [*(point.gmac for point in front), right], [*(point.pesq for point in front), front[-1].pesq]

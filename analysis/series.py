@@ -22,7 +22,8 @@ class Lines:
     Args:
         teacher: `pesq` of the teacher; None without one.
         unprocessed: `pesq` of the noisy reference microphone; None if it is not known yet.
-        budget_gmac: the budget on the paper's axis; None without one.
+        budget_gmac: where the budget ends on the paper's axis; None without one.
+        budget_name: the budget as the user wrote it, where that is not on the paper's axis.
         data: which data, as it shall stand in the title: "demo corpus (synthetic)", or the user's own.
         split: which scores of the records are shown.
         teacher_name: for instance "teacher C (128/32)".
@@ -40,6 +41,12 @@ class Lines:
     unprocessed_by_snr: Mapping[str, float] | None = None
     teacher_spread_by_snr: Mapping[str, Sequence[float]] | None = None
     unprocessed_spread_by_snr: Mapping[str, Sequence[float]] | None = None
+    budget_name: str | None = None
+
+    @property
+    def budget_text(self) -> str:
+        """The budget in words; empty without one."""
+        return self.budget_name or ("" if self.budget_gmac is None else gmac_text(self.budget_gmac))
 
 
 @dataclass(frozen=True)
@@ -209,7 +216,7 @@ def gmac_text(gmac: float) -> str:
 
 def pareto_title(lines: Lines) -> str:
     """Title of both Pareto plots."""
-    return "PESQ against cost" + ("" if lines.budget_gmac is None else f" within {gmac_text(lines.budget_gmac)}")
+    return "PESQ against cost" + (f" within {lines.budget_text}" if lines.budget_text else "")
 
 
 def pareto_words(found: Sequence[Point], lines: Lines) -> str:

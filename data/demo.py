@@ -10,6 +10,7 @@ import argparse
 import importlib.metadata
 import itertools
 import logging
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -160,13 +161,19 @@ def _amounts(rows: list[dict[str, Any]], sizes: DemoSizes) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """`python -m data.demo [folder]`."""
-    parser = argparse.ArgumentParser(
+def _parser() -> argparse.ArgumentParser:
+    from data.flags import CommandParser  # here, as it needs `data.plan`, and that needs this module
+
+    parser = CommandParser(
         prog="python -m data.demo", description="Makes the synthetic demo corpus and tells where it is."
     )
     parser.add_argument("folder", nargs="?", type=Path, help="where to make it (default: in the cache)")
-    corpus = demo_corpus(parser.parse_args().folder)
+    return parser
+
+
+def main() -> None:
+    """`python -m data.demo [folder]`."""
+    corpus = demo_corpus(_parser().parse_args().folder)
     contents = read_json(corpus.noise.parent / MANIFEST)
     for split, amount in contents["speech"].items():
         print(
@@ -179,7 +186,7 @@ def main() -> None:
         )
     for name, amount in contents["rooms"].items():
         print(f"rooms  {name:6} {amount['rooms']:4} rooms  {amount['responses']:4} responses")
-    print(f"--speech {corpus.speech} --noise {corpus.noise} --rirs {corpus.rirs}")
+    print(shlex.join(["--speech", str(corpus.speech), "--noise", str(corpus.noise), "--rirs", str(corpus.rirs)]))
 
 
 if __name__ == "__main__":

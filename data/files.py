@@ -22,8 +22,14 @@ LEFT_OVER = 86_400.0
 """Seconds after which an unfinished folder that nobody has written to is that of a process that was killed."""
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Writes `content` to a temporary name in the same folder and renames it, so no reader ever sees half a file."""
+def write_atomic(path: Path, content: bytes | str, *, private: bool = False) -> None:
+    """Writes `content` to a temporary name in the same folder and renames it, so no reader ever sees half a file.
+
+    Args:
+        path: of the file; folders that are missing are made.
+        content: text is written as UTF-8.
+        private: whether only its owner may read it (mode 0600).
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
@@ -32,7 +38,8 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files only their owner can read
+        if not private:  # mkstemp makes files only their owner can read
+            temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -45,9 +52,9 @@ def _umask() -> int:
     return mask
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON, whole or not at all."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, value: Any, *, private: bool = False) -> None:
+    """Writes `value` as indented JSON, whole or not at all; `private` as for `write_atomic`."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", private=private)
 
 
 def plain(value: Any) -> Any:

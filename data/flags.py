@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +19,19 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises InputError instead of printing the usage."""
         raise InputError(f"{message}; --help lists the flags")
+
+
+def with_budget(words: Sequence[str]) -> list[str]:
+    """A command line with `--budget` and its value in one word.
+
+    Else argparse takes `-1GMAC` for a flag, and the complaint misses the point.
+    """
+    joined = list(words)
+    for i, word in enumerate(joined[:-1]):
+        if word == "--budget":
+            joined[i : i + 2] = [f"--budget={joined[i + 1]}"]
+            break
+    return joined
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:

@@ -57,7 +57,9 @@ class Gram:
         normalise: `plain` inner products as in the paper, or `cosine`: each row of Z divided by its length first. The
             units of an LSTM are bounded by 1, so plain inner products of many teacher units can be out of a narrow
             student's reach; cosines are not.
-        positions: P, the random positions a clip of the form `positions`.
+        positions: P, the random positions a clip of the form `positions`. Fresh scenes get new ones in each epoch;
+            a clip of a fixed set has a few draws that the epochs take turns with (`model.targets.POSITION_SETS`),
+            because the teacher's activations are kept at these positions alone.
 
     Raises:
         InputError: an unknown form or normalisation, or P below 2.

@@ -241,13 +241,20 @@ def _record(name: str, size: Size) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """The command line: `python -m model.macs [--sizes 64/16,E] [--microphones M] [--json]`."""
-    parser = argparse.ArgumentParser(prog="python -m model.macs", description="Sizes and their cost, as in Table 1.")
+def _parser() -> argparse.ArgumentParser:
+    """The flags of the command."""
+    from data.flags import CommandParser  # here, as it brings what reads audio, and costs alone do not need that
+
+    parser = CommandParser(prog="python -m model.macs", description="Sizes and their cost, as in Table 1.")
     parser.add_argument("--sizes", help="F/T or rows of Table 1: 64/16,80/32bi,E (default: all of Table 1)")
     parser.add_argument("--microphones", type=int, default=5, help="M (default: the paper's 5)")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """The command line: `python -m model.macs [--sizes 64/16,E] [--microphones M] [--json]`."""
+    options = _parser().parse_args()
     wanted = list(TABLE_1) if options.sizes is None else options.sizes.split(",")
     names = {size: name for name, size in TABLE_1.items()}
     sizes = {names.get(size, str(size)): size for size in (Size.parse(text, options.microphones) for text in wanted)}

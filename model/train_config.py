@@ -27,7 +27,8 @@ class TrainConfig:
         init: "random", "slice" of the teacher, or "weights" of a file; here only told, the caller gives the start.
         alpha: of the schedule `constant`.
         ramp: epochs of the ramps of `linear` and `cosine`; None for half of the stage.
-        gram: how eq. 7 is evaluated.
+        gram: how eq. 7 is evaluated. Its random positions are drawn anew in each epoch for fresh scenes; for fixed
+            sets each clip has `model.targets.POSITION_SETS` draws, with which the epochs take turns.
         soft_scale: "first" or "none", see `TermScales`.
         epochs: at most, in each stage.
         batch: examples a step.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.plots import Lines
+from model.ftjnf import Size
 from model.macs import Budget
-from search.results import Record
+from search.results import Record, budget_gmac
 
 BASELINES = ("unprocessed", "delay-and-sum")
 
@@ -33,14 +34,22 @@ class Beside:
         for key in (*BASELINES, "teacher"):
             record[f"pesq_val_{key.replace('-', '_')}"] = self.val.get(key, {}).get("pesq")
 
-    def lines(self, split: str, budget: Budget | None, demo: bool) -> Lines:
-        """As the figures want it; `split` is "validation" or "test"."""
+    def lines(self, split: str, budget: Budget | None, demo: bool, sizes: Sequence[Size] = ()) -> Lines:
+        """As the figures want it.
+
+        Args:
+            split: "validation" or "test".
+            budget: of the search, or None.
+            demo: whether the scores are of the demo corpus.
+            sizes: within the budget.
+        """
         scores = self.val if split == "validation" else self.test
         teacher, noisy = scores.get("teacher", {}), scores.get("unprocessed", {})
         return Lines(
             teacher=teacher.get("pesq"),
             unprocessed=noisy.get("pesq"),
-            budget_gmac=None if budget is None else budget.readings()["GMAC"],
+            budget_gmac=None if budget is None else budget_gmac(budget, sizes),
+            budget_name=None if budget is None or budget.unit == "GMAC" else str(budget),
             data="demo corpus (synthetic)" if demo else "own corpora",
             split="validation" if split == "validation" else "test",
             teacher_name="teacher" if self.teacher is None else f"teacher {self.teacher}",

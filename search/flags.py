@@ -12,7 +12,7 @@ from typing import Any
 from data.array import ARRAYS
 from data.errors import InputError
 from data.files import read_json
-from data.flags import CommandParser, add_data_arguments, data_plan
+from data.flags import CommandParser, add_data_arguments, data_plan, with_budget
 from data.plan import DataPlan
 from data.units import parse_duration
 from model.distill import METHODS, SCHEDULES
@@ -116,11 +116,7 @@ def read_flags(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         InputError: an unknown flag, a value of the wrong kind, or flags that contradict each other.
     """
-    words = list(argv)
-    for i, word in enumerate(words[:-1]):
-        if word == "--budget":  # or else `-1GMAC` would be taken for a flag, and the complaint would miss the point
-            words[i : i + 2] = [f"--budget={words[i + 1]}", ""]
-    return parser().parse_args([word for word in words if word])
+    return parser().parse_args([word for word in with_budget(argv) if word])
 
 
 def search_config(flags: argparse.Namespace) -> SearchConfig:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ray import tune
 
 from model.distill import METHODS, plan
+from model.targets import network_digest
+from model.weights import load_network
 from search.live import LiveTable
 from search.results import costs
 from search.space import Choice
+from search.student import StudentJob, train_config
 from search.tracking import State, Tracker
 
 log = logging.getLogger(__name__)
@@ -24,21 +28,24 @@ class Follower(tune.Callback):
     Args:
         table: for the person.
         tracker: for MLflow.
+        job: what all students share.
         finished: called with the number of a student that has its result.
 
     Attributes:
         last_error: what the latest trial that Tune gave up said, and where its traceback is.
     """
 
-    def __init__(self, table: LiveTable, tracker: Tracker, finished: Callable[[int], None]) -> None:
+    def __init__(self, table: LiveTable, tracker: Tracker, job: StudentJob, finished: Callable[[int], None]) -> None:
         self._table: LiveTable | None = table
         self._tracker: Tracker | None = tracker
+        self._job: StudentJob | None = job
+        self._teacher = teacher_params(job.teacher)
         self._finished: Callable[[int], None] | None = finished
         self.last_error = ""
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks with the experiment; such a copy follows nothing."""
-        return {"_table": None, "_tracker": None, "_finished": None, "last_error": ""}
+        return {"_table": None, "_tracker": None, "_job": None, "_finished": None, "last_error": ""}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Opens the student's row and run."""
@@ -59,8 +66,8 @@ class Follower(tune.Callback):
         schedule = choice.alpha_schedule if METHODS[choice.kd_method].layers else "two-stage"
         if self._table is not None:
             self._table.started(number, choice, len(plan(choice.kd_method, schedule)))
-        if self._tracker is not None:
-            params = asdict(choice) | {"trial": number}
+        if self._tracker is not None and self._job is not None:
+            params = student_params(self._job, number, choice) | self._teacher
             self._tracker.student(number, params, f"{number:03d} {choice.size} {choice.kd_method}")
             self._tracker.tag_student(number, {"kd_method": choice.kd_method, "init": choice.init})
             self._tracker.log(number, costs(choice.size), 0)
@@ -107,6 +114,29 @@ class Follower(tune.Callback):
             function(*arguments)
         except Exception:
             log.exception("a search goes on without having noted this")
+
+
+def student_params(job: StudentJob, number: int, choice: Choice) -> dict[str, Any]:
+    """All parameters of a student's training, flat and under names that MLflow allows.
+
+    Those that say what was chosen come under the names that records have, and the training's own names for the same
+    are left out: MLflow's compare view shows each thing once.
+    """
+    train = train_config(job, number, choice).to_dict()
+    gram = train.pop("gram")
+    for name in ("size", "method", "schedule", "init"):
+        del train[name]
+    params = {"trial": number, "size": str(choice.size)} | asdict(choice) | train
+    params |= {f"gram_{name}": value for name, value in gram.items()}
+    return {name: "none" if value is None else value for name, value in params.items()}
+
+
+def teacher_params(path: Path | None) -> dict[str, str]:
+    """Size and digest of the teacher in a weights file, for the parameters of its students."""
+    if path is None:
+        return {"teacher": "none", "teacher_digest": "none"}
+    net, _ = load_network(path)
+    return {"teacher": str(net.size), "teacher_digest": network_digest(net)}
 
 
 _TUNES_OWN = {

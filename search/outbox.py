@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data.passwords import without_password
+
 logger = logging.getLogger(__name__)
 
 
@@ -168,6 +170,7 @@ class Outbox:
         self._lose([record], reason)
 
     def _lose(self, records: Sequence[Record], reason: str) -> None:
+        reason = without_password(reason)  # MLflow's complaints hold the whole address
         lines = [json.dumps(asdict(record) | {"reason": reason}, default=str) + "\n" for record in records]
         with self._lost_lock:
             first = self.lost_records == 0

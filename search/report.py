@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.plots import pareto_html, pareto_png, size_figure, snr_figure
+from analysis.series import size_name
 from data.array import Array
-from data.files import write_atomic
+from data.files import read_json, write_atomic
 from data.units import duration
 from model.ftjnf import Size
 from model.macs import Budget, paper_gmac
@@ -33,9 +35,11 @@ DEMO_SAYS = (
 )
 
 
-def draw(folder: Path, records: Sequence[Record], beside: Beside, budget: Budget, *, demo: bool) -> list[Path]:
+def draw(
+    folder: Path, records: Sequence[Record], beside: Beside, budget: Budget, sizes: Sequence[Size], *, demo: bool
+) -> list[Path]:
     """Draws the figures of validation scores; one that cannot be drawn is logged and left out. Returns their paths."""
-    lines = beside.lines("validation", budget, demo)
+    lines = beside.lines("validation", budget, demo, sizes)
     drawn = []
     for name, figure in (
         ("pareto.png", pareto_png),
@@ -67,10 +71,10 @@ COLUMNS = (
 
 
 def _row(record: Record) -> list[str]:
-    low, high = record.get("pesq_test_interval", (float("nan"), float("nan")))
+    ends = record.get("pesq_test_interval")
     return [
         str(record["trial"]),
-        f"{record['f_hidden']}/{record['t_hidden']}",
+        size_name(record),
         f"{record['parameters']:,}".replace(",", " "),
         f"{record['paper_gmac']:.3f}",
         f"{record['gmac_per_s']:.3f}",
@@ -79,7 +83,7 @@ def _row(record: Record) -> list[str]:
         record["init"],
         f"{record['pesq_val']:.3f}",
         f"{record['pesq_test']:.3f}" if record.get("pesq_test") is not None else "",
-        f"{low:.2f}..{high:.2f}" if low == low else "",
+        f"{ends[0]:.2f}..{ends[1]:.2f}" if ends else "",
     ]
 
 
@@ -123,12 +127,36 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, ap
         remarks.append(
             f"{len(stopped)} students were ended early by the time budget; their scores are of the epochs they had."
         )
+    failed = failed_students(config.folder, records)
+    if failed:
+        remarks.append(
+            f"{len(failed)} of {len(failed) + len(records)} students failed (trial {', '.join(map(str, failed))}): "
+            f"see their folders in {config.folder / 'students'}, and for what was raised the files error.txt below "
+            f"{config.folder / 'ray'}."
+        )
     if beside.warning is not None:
         remarks.append(beside.warning)
     remarks.append(PAPER_SAYS)
     if config.data.demo:
         remarks.append(DEMO_SAYS)
     return remarks
+
+
+def failed_students(folder: Path, records: Sequence[Record]) -> list[int]:
+    """The numbers of the students of an ended search that were begun and came to nothing.
+
+    Args:
+        folder: the run folder.
+        records: the students with a score. One that the time budget stopped before it could be scored did not fail.
+    """
+    begun = {int(path.parent.name): path.parent for path in (folder / "students").glob("*/config.json")}
+    scored = {record["trial"] for record in records}
+
+    def was_stopped(student: Path) -> bool:
+        result = student / "result.json"
+        return result.exists() and read_json(result).get("state") == "PRUNED"
+
+    return sorted(number for number, student in begun.items() if number not in scored and not was_stopped(student))
 
 
 def print_front(
@@ -155,7 +183,7 @@ def print_front(
         console.print("- " + remark)
     console.print(f"\nPlots:   {config.folder / 'pareto.html'} (and .png)")
     console.print(f"MLflow:  {page}")
-    console.print(f"Choose:  python analysis/choose.py {config.folder}")
+    console.print(f"Choose:  python analysis/choose.py {shlex.quote(str(config.folder))}")
     console.print(f"It took {duration(time.time() - started)}.")
 
 

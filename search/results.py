@@ -13,13 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.front import bootstrap_interval, hypervolume_share, pareto_mask
-from data.files import plain, read_json, write_atomic, write_json
+from data.errors import InputError
+from data.files import file_digest, plain, read_json, write_atomic, write_json
 from model.ftjnf import Size
-from model.macs import gmac_per_s, mmac_per_frame, paper_gmac, parameters
+from model.macs import Budget, gmac_per_s, mmac_per_frame, paper_gmac, parameters
 from search.sampler import Proposal
 from search.space import Choice
 
 Record = dict[str, Any]
+
+TEST_KEYS = (
+    "pesq_test", "pesq_test_interval", "pesq_by_snr", "pesq_spread_by_snr", "si_sdr_test", "estoi_test",
+    "unscored_test", "pesq_test_unprocessed", "pesq_test_delay_and_sum", "pesq_test_teacher",
+)  # fmt: skip
+"""What `search.final` writes into the records of the front at the end; null until then, and in all other records."""
+
+_NESTED = ("_interval", "_by_snr")
+"""How the names of values end that a table has no cell for: pairs, and values by SNR."""
 
 
 def costs(size: Size) -> dict[str, float]:
@@ -32,11 +42,26 @@ def costs(size: Size) -> dict[str, float]:
     }
 
 
+def budget_gmac(budget: Budget, sizes: Sequence[Size]) -> float:
+    """Where the budget ends on the paper's axis, in GMAC.
+
+    A budget of true cost has only an approximate reading there, beyond which some sizes that it allows may lie: then
+    it ends at the dearest of them.
+
+    Args:
+        budget: in any unit.
+        sizes: those within it.
+    """
+    return max([budget.readings()["GMAC"], *(paper_gmac(size) for size in sizes)])
+
+
 def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
     """A finished student as a record, or None if it has no validation score.
 
+    Its `checkpoint` is relative to the run folder, which may be moved, renamed and copied.
+
     Args:
-        folder: the student's, with `scores.json` and `best.safetensors`.
+        folder: the student's in the run folder, with `scores.json` and `best.safetensors`.
         number: of the trial.
         choice: its configuration.
     """
@@ -51,6 +76,7 @@ def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
         "trial": number,
         "f_hidden": choice.f_hidden,
         "t_hidden": choice.t_hidden,
+        "bi_freq": choice.bi_freq,
         "kd_method": choice.kd_method,
         "alpha_schedule": choice.alpha_schedule,
         "init": choice.init,
@@ -64,7 +90,9 @@ def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
         "best_epoch": result["best_epoch"],
         "seconds": result["seconds"],
         "stopped": result["stopped"],
-        "checkpoint": str(folder / "best.safetensors"),
+        **dict.fromkeys(TEST_KEYS),
+        "checkpoint": f"{folder.parent.name}/{folder.name}/best.safetensors",
+        "weights_sha256": file_digest(folder / "best.safetensors"),
         "mlflow_run_id": None,
     }
 
@@ -72,12 +100,15 @@ def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
 def student_records(students: Path, proposals: Sequence[Proposal], known: Sequence[Record] = ()) -> list[Record]:
     """The records of all finished students, `front` saying which are on the front; the cheapest first.
 
+    Test scores that an earlier session wrote into `students.json` stay with their students until they are scored anew.
+
     Args:
         students: folder of the students' folders.
         proposals: all trials; those that are COMPLETE count.
         known: records from an earlier call, which are not read again.
     """
     by_number = {record["trial"]: record for record in known}
+    scored = {} if known else _tested(students.parent / "students.json")
     records = []
     for proposal in proposals:
         if proposal.state == "COMPLETE":
@@ -85,8 +116,17 @@ def student_records(students: Path, proposals: Sequence[Proposal], known: Sequen
                 students / f"{proposal.number:04d}", proposal.number, proposal.choice
             )
             if record is not None:
-                records.append(record)
+                records.append(record | scored.get(record["weights_sha256"], {}))
     return mark_front(records)
+
+
+def _tested(path: Path) -> dict[str, Record]:
+    """The test scores in an earlier session's `students.json`, by the digest of the weights that have them."""
+    try:
+        earlier = read_json(path)
+        return {one["weights_sha256"]: {key: one[key] for key in TEST_KEYS} for one in earlier if one["pesq_test"]}
+    except (InputError, KeyError, TypeError):  # none, or another version's: the front is scored anew in any case
+        return {}
 
 
 def mark_front(records: list[Record]) -> list[Record]:
@@ -127,7 +167,7 @@ def write_front(folder: Path, records: Sequence[Record]) -> None:
     write_json(folder / "students.json", plain(records))
     table = io.StringIO()
     if front:
-        names = [name for name, value in front[0].items() if not isinstance(value, (dict, list))]
+        names = [name for name in front[0] if not name.endswith(_NESTED)]
         writer = csv.DictWriter(table, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(front)

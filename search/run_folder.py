@@ -11,6 +11,8 @@ from typing import Any
 
 from data.errors import InputError
 from data.files import locked, read_json, write_json
+from data.passwords import has_password
+from search.config import SearchConfig
 
 JOURNAL = "study.journal"
 """The file that has the search's students."""
@@ -55,10 +57,11 @@ class RunFolder:
         """Lets others in."""
         self._lock.close()
 
-    def make(self, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    def make(self, config: SearchConfig, manifest: Mapping[str, Any]) -> None:
         """Makes the folder of a new search, holds it, and records what is searched on what data.
 
-        From then on the search can be resumed.
+        From then on the search can be resumed. Only its owner may read `search.json` where it holds a password: that of
+        the tracking store, which a resumed search needs.
 
         Raises:
             InputError: another search of that name has been faster.
@@ -70,7 +73,7 @@ class RunFolder:
         self._made = True
         self.hold()
         write_json(self.path / "data.json", manifest)
-        write_json(self.path / "search.json", config)
+        write_json(self.path / "search.json", config.to_dict(), private=has_password(config.tracking_uri))
 
     def check_data(self, manifest: Mapping[str, Any]) -> None:
         """Whether the data is still what the search began with: its students must be comparable with one another.

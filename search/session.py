@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 import time
@@ -89,7 +90,7 @@ class Session:
         finally:
             if self.signals.caught is not None and (self.folder / "search.json").exists():
                 storage = self.config.storage
-                where = "" if Path(storage) == Path("runs").absolute() else f" --storage {storage}"
+                where = "" if Path(storage) == Path("runs").absolute() else f" --storage {shlex.quote(storage)}"
                 self.console.print(f"Stopped. Go on with: python search/run.py --resume {self.config.name}{where}")
             self.signals.restore()
             stop_ray()  # takes seconds, in which a second signal ends the command
@@ -108,7 +109,7 @@ class Session:
             if self.resumed:
                 self.run_folder.check_data(sets.manifest)
             else:
-                self.run_folder.make(self.config.to_dict(), sets.manifest)
+                self.run_folder.make(self.config, sets.manifest)
             write_json(self.folder / "splits.json", sets.splits)
             loudly = self._names_a_store()
             if loudly:  # wrong or unreachable: better known before than after
@@ -201,7 +202,7 @@ class Session:
             limit=config.trials,
             queue=[(one.number, one.choice) for one in proposals.unfinished()],
         )
-        follower = Follower(table, tracker, lambda number: self._finished(number, proposals, tracker))
+        follower = Follower(table, tracker, job, lambda number: self._finished(number, proposals, tracker))
         table.start()
         try:
             self._tune(job, searcher, follower, clock.slots)
@@ -249,7 +250,7 @@ class Session:
         if time.monotonic() - when > DRAWING * took:
             self._show(tracker)
         volume = results.hypervolume(
-            self.records, self.space.feasible()[0], self.budget.readings()["GMAC"],
+            self.records, self.space.feasible()[0], results.budget_gmac(self.budget, self.space.feasible()),
             self.beside.val["unprocessed"]["pesq"], self.beside.val.get("teacher", {}).get("pesq"),
         )  # fmt: skip
         tracker.log_parent({"hypervolume": volume, "students": len(self.records)}, len(self.records))
@@ -264,8 +265,11 @@ class Session:
         self._put_run_ids(tracker)
         for record in self.records:
             self.beside.into(record)
+            tracker.tag_student(record["trial"], {"front": "yes" if record["front"] else "no"})
         results.write_front(self.folder, self.records)
-        for path in draw(self.folder, self.records, self.beside, self.budget, demo=self.config.data.demo):
+        sizes, demo = self.space.feasible(), self.config.data.demo
+        drawn = draw(self.folder, self.records, self.beside, self.budget, sizes, demo=demo)
+        for path in (self.folder / "front.json", self.folder / "front.csv", *drawn):
             tracker.artifact(path)
         self._drawn = (time.monotonic(), time.monotonic() - started)
 
@@ -298,7 +302,7 @@ class Session:
                 f"{self.folder / 'students'} for what went wrong, or go on with --resume {self.config.name}"
             )
         names = self._beside(teacher)
-        enhancers = [*names.values(), *(record["checkpoint"] for record in reversed(front))]
+        enhancers = [*names.values(), *(str(self.folder / record["checkpoint"]) for record in reversed(front))]
         jobs = [ScoreJob(one, "test", self.config.data, sets.folders, self.cache, more=True) for one in enhancers]
         with self.signals.hold():
             scores = score_all(jobs, self._tell_scored)

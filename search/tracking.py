@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data.errors import InputError
+from data.passwords import without_password
 from search.outbox import Outbox, Record
 from search.tracking_runs import SearchRuns, first_line
-from search.tracking_store import USABLE, absolute_uri, quiet, without_password
+from search.tracking_store import USABLE, absolute_uri, quiet
 
 State = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -53,6 +54,7 @@ class Tracker:
         self._runs = SearchRuns(self._uri, experiment, Path(folder))
         self._outbox = Outbox(self._runs.write, self._runs.answers, Path(folder) / "tracking-lost.jsonl")
         self._running: set[int] = set()
+        self._tags: dict[tuple[int, str], str] = {}  # (student, name) -> what was sent last
         self._opening = False
         self._opened = threading.Event()
         self._closing = threading.Event()
@@ -132,15 +134,23 @@ class Tracker:
         self._log(None, metrics, step)
 
     def tag_student(self, number: int, tags: Mapping[str, Any]) -> None:
-        """Sets tags of a student's run."""
-        self._outbox.put(Record("tags", number, _texts(tags, _TAG_LENGTH)))
+        """Sets tags of a student's run; those that were set to the same before are not sent again."""
+        texts = _texts(tags, _TAG_LENGTH)
+        new = {name: text for name, text in texts.items() if self._tags.get((number, name)) != text}
+        if new:
+            self._tags |= {(number, name): text for name, text in new.items()}
+            self._outbox.put(Record("tags", number, new))
 
     def describe(self, markdown: str) -> None:
         """Sets the description that MLflow shows on the parent run's page."""
-        self._outbox.put(Record("tags", None, {"mlflow.note.content": _whole_lines(markdown, _TAG_LENGTH)}))
+        text = _whole_lines(without_password(markdown), _TAG_LENGTH)
+        self._outbox.put(Record("tags", None, {"mlflow.note.content": text}))
 
     def artifact(self, path: Path) -> None:
-        """Copies a file to the parent run, as it is when its turn comes; not again while it is unchanged."""
+        """Copies a file to the parent run, as it is when its turn comes; not again while it is unchanged.
+
+        Passwords in a JSON file are masked in the copy.
+        """
         self._outbox.put(Record("artifact", None, {"path": str(Path(path).absolute())}))
 
     def end_student(self, number: int, state: State) -> None:
@@ -207,7 +217,8 @@ def _is_finite(value: Any) -> bool:
 
 
 def _texts(values: Mapping[str, Any], length: int) -> dict[str, str]:
-    return {name: str(value)[:length] for name, value in values.items()}
+    """As a store takes them: short, and without passwords, as many people may read there."""
+    return {name: without_password(str(value))[:length] for name, value in values.items()}
 
 
 def _whole_lines(text: str, length: int) -> str:

@@ -6,6 +6,7 @@ continues its own runs, wherever its folder was moved, and a new search that tak
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from data.errors import InputError
 from data.files import read_json, write_json
+from data.passwords import masked, without_password
 from search.outbox import Record, RefusedError
-from search.tracking_store import artifact_folder, prepare_store, quiet, without_password
+from search.tracking_store import artifact_folder, prepare_store, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -185,7 +187,12 @@ class SearchRuns:
             raise RefusedError(f"{path} is gone") from None
         version = (state.st_mtime_ns, state.st_size)
         if self._uploaded.get(path) != version:
-            self._client.log_artifact(run_id, path)
+            content = read_json(Path(path)) if path.endswith(".json") else None
+            if content is not None and masked(content) != content:
+                text = json.dumps(masked(content), indent=2, ensure_ascii=False) + "\n"
+                self._client.log_text(run_id, text, Path(path).name)
+            else:
+                self._client.log_artifact(run_id, path)
             self._uploaded[path] = version
 
     def _set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
@@ -235,7 +242,7 @@ class SearchRuns:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, short and without passwords."""
     text = str(error).strip() or type(error).__name__
-    return without_password(text.splitlines()[0][:200])
+    return without_password(text.splitlines()[0])[:200]
 
 
 def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -119,11 +118,6 @@ def _make_sqlite(path: Path, artifacts: str | None) -> None:
             pass
         except OSError:  # a file system without hard links
             fresh.replace(path)
-
-
-def without_password(text: str) -> str:
-    """A text for the terminal, with the passwords of the addresses in it hidden."""
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
 
 
 def _is_database(uri: str) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -146,6 +147,9 @@ def test_the_origin_holds_the_search_and_the_data(run_folder: Search) -> None:
         (("--trial", "4", "--budget", "1MMAC"), "more than --budget"),
         (("--budget", "1MMAC"), "the cheapest, trial 0 (8/4), costs"),
         (("--budget", "1.0"), "lacks a unit"),
+        (("--budget", "-1GMAC"), "'-1GMAC' is not a finite number above zero"),
+        (("--trial", "x"), "invalid int value: 'x'; --help lists the flags"),
+        (("--frobnicate",), "--frobnicate; --help lists the flags"),
     ],
 )
 def test_a_flag_that_cannot_be_met_is_one_sentence_and_writes_nothing(
@@ -172,6 +176,84 @@ def test_weights_that_are_missing_or_of_another_student_are_an_error(run_folder:
     chosen.unlink()
     assert "weights of trial 2 (12/6) are missing" in error_of(folder)
     assert "has no checkpoint" in error_of(run_folder(checkpoint=None))
+
+
+def other_search(run_folder: Search, old: Path) -> tuple[Path, Path]:
+    """Moves a search away and begins another one under its name: (where the first one is now, the other)."""
+    moved = old.rename(old.with_name("moved"))
+    new = run_folder(old.name)
+    for trial, size in SIZES.items():
+        torch.manual_seed(100 + trial)
+        save_network(FTJNF(size), new / "students" / f"{trial:04d}" / "best.safetensors", {"train": {"seed": 100}})
+    return moved, new
+
+
+@pytest.mark.parametrize("trial", [1, 2])  # of a relative checkpoint, and of an absolute one
+def test_a_search_that_was_moved_gives_its_own_students(run_folder: Search, trial: int) -> None:
+    old = run_folder()
+    weights = (old / "students" / f"{trial:04d}" / "best.safetensors").read_bytes()
+    moved, _ = other_search(run_folder, old)
+    main([str(moved), "--trial", str(trial), "--out", str(moved / "out")])
+    net, recipe = load_network(moved / "out" / "student.safetensors")
+    assert recipe == {"train": {"seed": trial}}
+    (moved / "own.safetensors").write_bytes(weights)
+    own = load_network(moved / "own.safetensors")[0].state_dict()
+    assert all(torch.equal(tensor, own[name]) for name, tensor in net.state_dict().items())
+
+
+def test_a_search_that_was_copied_gives_its_students_without_the_original(run_folder: Search, tmp_path: Path) -> None:
+    old = run_folder()
+    shutil.copytree(old, tmp_path / "copy")
+    shutil.rmtree(old)
+    main([str(tmp_path / "copy")])
+    assert (tmp_path / "copy" / "student-12-6" / "student.onnx").is_file()
+
+
+CHOICE = {"kd_method": "linear", "alpha_schedule": "two-stage", "init": "slice", "f_hidden": 12, "t_hidden": 6}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        ({"number": 4, "choice": CHOICE, "train": {"seed": 9}}, "trial 4 instead of 2"),
+        (
+            {"number": 2, "choice": CHOICE | {"kd_method": "none"}, "train": {"seed": 9}},
+            "kd_method none instead of lin",
+        ),
+        ({"number": 2, "choice": CHOICE | {"init": "random"}, "train": {"seed": 9}}, "init random instead of slice"),
+        ({"number": 2, "choice": CHOICE, "train": {"seed": 3}}, "seed 3 instead of 9"),
+        ({"number": 2, "choice": CHOICE, "train": {"seed": 9}}, "has changed since"),
+    ],
+)
+def test_weights_of_another_origin_than_the_scores_are_an_error(
+    run_folder: Search, recipe: dict[str, Any], says: str
+) -> None:
+    folder = run_folder(weights_sha256="0" * 64)
+    (folder / "search.json").write_text(json.dumps({"train": {"seed": 7}}))  # so that trial 2 has seed 9
+    save_network(FTJNF(SIZES[2]), folder / "students" / "0002" / "best.safetensors", recipe)
+    message = error_of(folder)
+    assert says in message
+    assert "trial 2 (12/6)" in message
+    assert not (folder / "student-12-6").exists()
+
+
+def test_weights_that_run_over_frequency_in_other_directions_are_an_error(run_folder: Search) -> None:
+    folder = run_folder(bi_freq=True)
+    assert "holds a network 12/6, not trial 2 (12/6bi)" in error_of(folder)
+    for trial, size in SIZES.items():
+        both = Size(size.f_hidden, size.t_hidden, bi_freq=True)
+        save_network(FTJNF(both), folder / "students" / f"{trial:04d}" / "best.safetensors", {})
+    main([str(folder)])
+    assert (folder / "student-12-6bi").is_dir()
+
+
+def test_a_folder_to_deploy_holds_no_password(run_folder: Search) -> None:
+    folder = run_folder()
+    (folder / "search.json").write_text(json.dumps({"tracking_uri": "http://me:secret@server", "budget": "1.0GMAC"}))
+    main([str(folder)])
+    text = (folder / "student-12-6" / "config.json").read_text()
+    assert "secret" not in text
+    assert json.loads(text)["origin"]["search"]["tracking_uri"] == "http://me:***@server"
 
 
 def test_a_folder_with_something_in_it_is_not_overwritten(run_folder: Search) -> None:

@@ -43,6 +43,11 @@ def test_hover_shows_configuration_scores_and_all_costs(student: Student) -> Non
     ]
 
 
+def test_hover_tells_students_of_both_directions_over_frequency(student: Student) -> None:
+    (point,) = points([student(7, 0.5, 1.6, bi_freq=True)], "validation")
+    assert hover(point, LINES).startswith("<b>17/8bi</b>, ")
+
+
 def test_hover_leaves_out_what_is_not_known(student: Student) -> None:
     record = student(7, 0.5, 1.6, kd_method="none", alpha_schedule=None, mlflow_run_id=None, pesq_test=None)
     (point,) = points([record], "validation")
@@ -67,6 +72,10 @@ def test_title_names_data_and_split_with_user_text_escaped(student: Student) -> 
     title = pareto_figure([student(0, 0.1, 1.5)], LINES).layout.title.text
     assert "demo &lt;corpus&gt;, validation clips" in title
     assert "within 1.0 GMAC" in title
+    named = Lines(2.0, 1.2, budget_gmac=1.02, budget_name="0.63GMAC/s")
+    figure = pareto_figure([student(0, 0.1, 1.5)], named)
+    assert "within 0.63GMAC/s" in figure.layout.title.text
+    assert "budget 0.63GMAC/s" in [note.text for note in figure.layout.annotations]
 
 
 @pytest.mark.parametrize("lines", [LINES, Lines(None, None)])

@@ -99,6 +99,12 @@ def test_figure_names_data_split_teacher_input_and_budget(student: Student) -> N
     assert {"teacher C 2.00", "unprocessed 1.20", "budget 1.0 GMAC"} <= set(texts)
 
 
+def test_budget_of_true_cost_has_its_own_name(student: Student) -> None:
+    lines = Lines(2.0, 1.2, budget_gmac=1.02, budget_name="0.63GMAC/s")
+    texts = said(draw_pareto(searched(student), lines))
+    assert {"PESQ against cost within 0.63GMAC/s", "budget 0.63GMAC/s"} <= set(texts)
+
+
 def test_second_axis_is_the_true_cost_of_the_students(student: Student) -> None:
     figure = draw_pareto(searched(student), LINES)
     (top,) = figure.axes[0].child_axes

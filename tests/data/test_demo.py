@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -212,9 +213,16 @@ def test_a_worker_that_fails_is_told_in_one_sentence(tmp_path):
 
 
 def test_the_command_prints_the_flags_to_use_it_by(no_work, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("sys.argv", ["demo", str(tmp_path / "demo")])
+    monkeypatch.setattr("sys.argv", ["demo", str(tmp_path / "the demo")])
     demo.main()
-    last = capsys.readouterr().out.splitlines()[-1].split()
+    last = shlex.split(capsys.readouterr().out.splitlines()[-1])
     assert last[::2] == ["--speech", "--noise", "--rirs"]
-    assert all(Path(folder).is_relative_to(tmp_path / "demo") for folder in last[1::2])
-    shutil.rmtree(tmp_path / "demo")
+    assert all(Path(folder).is_relative_to(tmp_path / "the demo") for folder in last[1::2])
+    shutil.rmtree(tmp_path / "the demo")
+
+
+def test_the_command_complains_of_a_flag_in_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["demo", "--frobnicate"])
+    with pytest.raises(InputError, match="--frobnicate; --help lists the flags"):
+        demo.main()
+    assert capsys.readouterr().err == ""

@@ -60,6 +60,13 @@ def test_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeyp
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs file modes")
+def test_private_file_can_be_read_by_its_owner_alone(tmp_path):
+    write_json(tmp_path / "a.json", {"key": 1}, private=True)
+    assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o600
+    assert read_json(tmp_path / "a.json") == {"key": 1}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs file modes")
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o007, 0o660)])
 def test_written_file_has_the_mode_of_an_ordinary_one(tmp_path, umask, mode):
     before = os.umask(umask)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
-from data.flags import CommandParser, add_data_arguments, data_plan, parse_hours
+from data.flags import CommandParser, add_data_arguments, data_plan, parse_hours, with_budget
 from data.plan import DataPlan
 
 BASE = DataPlan(train_clips=7, clip_seconds=2.0, remix=True)
@@ -46,6 +46,12 @@ def test_hours_are_read_for_three_splits_or_for_training():
 def test_hours_that_are_not_understood_are_refused(text):
     with pytest.raises(InputError, match=r"--hours '.*' is not understood; write hours"):
         parse_hours(text)
+
+
+def test_budget_below_zero_is_a_value_and_no_flag():
+    assert with_budget(["a", "--budget", "-1GMAC", "--json"]) == ["a", "--budget=-1GMAC", "--json"]
+    assert with_budget(["--budget"]) == ["--budget"]
+    assert with_budget(["--budget=1GMAC", "b"]) == ["--budget=1GMAC", "b"]
 
 
 def test_wrong_flag_is_one_sentence_and_no_usage(capsys):

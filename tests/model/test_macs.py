@@ -230,6 +230,15 @@ def test_command_prints_no_paper_numbers_for_a_network_the_paper_does_not_have(
     )
 
 
+@pytest.mark.parametrize("arguments", [["--microphones", "x"], ["--size", "E", "--frobnicate"]])
+def test_command_complains_of_a_flag_in_one_sentence(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError, match="; --help lists the flags"):
+        run(arguments, monkeypatch)
+    assert capsys.readouterr().err == ""
+
+
 def test_command_ends_with_code_2_on_a_size_it_cannot_read() -> None:
     command = [sys.executable, "-m", "model.macs", "--sizes", "64x16"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from model.macs import Budget
+from model.ftjnf import Size
+from model.macs import Budget, paper_gmac
 from search.beside import Beside
 
 VAL = {"unprocessed": {"pesq": 1.2}, "delay-and-sum": {"pesq": 1.4}}
@@ -29,6 +30,13 @@ def test_lines_are_those_of_the_split_that_is_drawn() -> None:
     assert test.teacher_spread_by_snr == {"0": [1.9, 2.2]}
 
 
-def test_budget_in_another_unit_stands_on_the_papers_axis() -> None:
-    lines = Beside(VAL).lines("validation", Budget.parse("0.63GMAC/s"), demo=False)
+def test_budget_in_another_unit_stands_on_the_papers_axis_under_its_own_name() -> None:
+    budget = Budget.parse("0.63GMAC/s")
+    lines = Beside(VAL).lines("validation", budget, demo=False)
     assert lines.budget_gmac == pytest.approx(1.0, abs=0.03)
+    assert lines.budget_text == "0.63GMAC/s"
+    budget, largest = Budget.parse("0.05GMAC/s"), Size(16, 12)
+    assert budget.allows(largest)
+    lines = Beside(VAL).lines("validation", budget, demo=False, sizes=[Size(8, 4), largest])
+    assert lines.budget_gmac == paper_gmac(largest)  # no student lies in the shade
+    assert Beside(VAL).lines("validation", Budget.parse("1.0GMAC"), demo=False).budget_text == "1.0 GMAC"

@@ -224,7 +224,7 @@ def test_front_is_whole(resumed: Ended, run: Path) -> None:
     for record in front:
         assert record.keys() >= RECORD
         size = Size(record["f_hidden"], record["t_hidden"])
-        assert load_network(Path(record["checkpoint"]))[0].size == size
+        assert load_network(run / record["checkpoint"])[0].size == size
         assert record["paper_gmac"] == paper_gmac(size)
         for name in ("pesq_val", "pesq_test", "pesq_test_unprocessed", "pesq_test_teacher"):
             assert 1.0 < record[name] < 4.7
@@ -257,6 +257,8 @@ def test_mlflow_has_the_search_and_each_student_once(resumed: Ended, folder: Pat
         assert child.info.status == "FINISHED"
         assert child.info.run_id == record["mlflow_run_id"]
         assert child.data.params["kd_method"] == record["kd_method"]
+        assert child.data.params.items() >= {"lr": "0.0005", "seed": str(number), "teacher": "24/8"}.items()
+        assert child.data.tags["front"] == ("yes" if record["front"] else "no")
         assert metrics["pesq"] == record["pesq_val"]
         for name in ("paper_gmac", "gmac_per_s", "parameters"):
             assert metrics[name] == record[name]

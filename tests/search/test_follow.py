@@ -5,18 +5,30 @@ from __future__ import annotations
 import io
 import logging
 import pickle
-from dataclasses import asdict
+import re
+from dataclasses import asdict, fields
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from data.plan import DataPlan
 from model.ftjnf import Size
+from model.gram import Gram
 from model.macs import paper_gmac
-from search.follow import Follower
+from model.train_config import TrainConfig
+from search.follow import Follower, student_params, teacher_params
 from search.live import LiveTable
 from search.space import Choice
+from search.student import StudentJob
+
+JOB = StudentJob(
+    students=Path("students"), cache=Path("cache"), data=DataPlan(), sets={},
+    train=TrainConfig(Size(8, 4), epochs=7, lr=2e-3, batch=3, gram=Gram(normalise="cosine"), seed=40),
+    methods=("none", "linear"), teacher=None, score_every=1, gpu=False,
+)  # fmt: skip
 
 
 class RecordingTracker:
@@ -59,11 +71,12 @@ FINAL = {"epoch": 20, "pesq": 1.6, "state": "COMPLETE", "final": True, "stopped"
 
 def test_what_a_trial_reports_reaches_the_tracker(table: LiveTable) -> None:
     tracker, finished = RecordingTracker(), []
-    follower = Follower(table, tracker, finished.append)  # type: ignore[arg-type]
+    follower = Follower(table, tracker, JOB, finished.append)  # type: ignore[arg-type]
     follower.on_trial_start(0, [], trial())
     ((number, params, name),) = tracker.of("student")
     assert number == 3
     assert params.items() >= {"trial": 3, "f_hidden": 80, "kd_method": "linear", "init": "slice"}.items()
+    assert params.items() >= {"lr": 2e-3, "teacher": "none"}.items()
     assert "80/32" in name
     ((_, costs, step),) = tracker.of("log")
     assert costs["paper_gmac"] == paper_gmac(Size(80, 32))
@@ -86,10 +99,30 @@ def test_what_a_trial_reports_reaches_the_tracker(table: LiveTable) -> None:
     assert finished == [3]
 
 
+def test_parameters_of_a_student_are_all_that_its_training_depends_on(teacher_file: Path) -> None:
+    choice = Choice.of(Size(80, 32, bi_freq=True), "none", "two-stage", "random")
+    params = student_params(JOB, 3, choice)
+    assert params.items() >= asdict(choice).items()
+    assert params.items() >= {
+        "trial": 3, "size": "80/32bi", "lr": 2e-3, "batch": 3, "epochs": 7, "seed": 43, "clip_norm": "none",
+        "gram_form": "positions", "gram_normalise": "cosine", "gram_positions": 1024, "soft_scale": "first",
+        "precision": "fp32", "alpha": 0.5,
+    }.items()  # fmt: skip
+    elsewhere = {"size", "method", "schedule", "init", "gram"}  # under the names that records have, or flat
+    assert params.keys() >= {field.name for field in fields(TrainConfig)} - elsewhere
+    assert all(re.fullmatch(r"[\w.\-/ ]+", name) for name in params)
+    assert not any(isinstance(value, (dict, list)) for value in params.values())
+
+    teacher = teacher_params(teacher_file)
+    assert teacher["teacher"] == "24/8"
+    assert re.fullmatch("[0-9a-f]{16}", teacher["teacher_digest"])
+    assert teacher_params(None) == {"teacher": "none", "teacher_digest": "none"}
+
+
 @pytest.mark.parametrize(("state", "status"), [("COMPLETE", "FINISHED"), ("PRUNED", "KILLED"), ("FAIL", "FAILED")])
 def test_run_ends_as_its_student_did(table: LiveTable, state: str, status: str) -> None:
     tracker = RecordingTracker()
-    follower = Follower(table, tracker, lambda number: None)  # type: ignore[arg-type]
+    follower = Follower(table, tracker, JOB, lambda number: None)  # type: ignore[arg-type]
     follower.on_trial_start(0, [], trial())
     follower.on_trial_result(1, [], trial(), FINAL | {"state": state, "stopped": "time"})
     assert tracker.of("end_student") == [(3, status)]
@@ -98,7 +131,7 @@ def test_run_ends_as_its_student_did(table: LiveTable, state: str, status: str) 
 
 def test_failed_trial_ends_its_run_with_the_reason(table: LiveTable) -> None:
     tracker = RecordingTracker()
-    follower = Follower(table, tracker, lambda number: None)  # type: ignore[arg-type]
+    follower = Follower(table, tracker, JOB, lambda number: None)  # type: ignore[arg-type]
     follower.on_trial_start(0, [], trial())
     follower.on_trial_error(1, [], trial(error=ArithmeticError("Traceback ...\nthe loss is nan")))
     assert tracker.of("tag_student")[-1] == (3, {"result": "FAIL", "error": "the loss is nan"})
@@ -123,8 +156,8 @@ def test_nothing_that_goes_wrong_leaves_the_follower(table: LiveTable, caplog: p
         raise ValueError("no figure can be drawn")
 
     followers = (
-        Follower(table, BrokenTracker(), broken),  # type: ignore[arg-type]
-        Follower(table, RecordingTracker(), broken),  # type: ignore[arg-type]
+        Follower(table, BrokenTracker(), JOB, broken),  # type: ignore[arg-type]
+        Follower(table, RecordingTracker(), JOB, broken),  # type: ignore[arg-type]
     )
     with caplog.at_level(logging.ERROR):
         for follower in followers:
@@ -140,7 +173,7 @@ def test_nothing_that_goes_wrong_leaves_the_follower(table: LiveTable, caplog: p
 
 def test_copy_that_tune_keeps_with_the_experiment_follows_nothing(table: LiveTable) -> None:
     tracker = RecordingTracker()
-    copy = pickle.loads(pickle.dumps(Follower(table, tracker, lambda number: None)))  # type: ignore[arg-type]
+    copy = pickle.loads(pickle.dumps(Follower(table, tracker, JOB, lambda number: None)))  # type: ignore[arg-type]
     copy.on_trial_start(0, [], trial())
     copy.on_trial_result(1, [], trial(), FINAL)
     copy.on_trial_error(1, [], trial())

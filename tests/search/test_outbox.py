@@ -149,6 +149,13 @@ def test_close_gives_up_what_a_dead_store_did_not_take_and_warns_once(
     assert "lost.jsonl" in caplog.text
 
 
+def test_reason_of_a_loss_holds_no_password(make: Callable[..., Outbox], tmp_path: Path) -> None:
+    make()._lose([Record("tags", 0)], "ConnectionError: http://me:secret@server/api does not answer")
+    text = (tmp_path / "run" / "lost.jsonl").read_text()
+    assert "http://me:***@server/api does not answer" in text
+    assert "secret" not in text
+
+
 def test_close_while_the_store_hangs_comes_back(make: Callable[..., Outbox], store: Store, tmp_path: Path) -> None:
     outbox = make()
     outbox.start()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ import pytest
 from rich.console import Console
 
 import search.report
+from data.files import write_json
 from model.ftjnf import Size
 from model.macs import Budget, paper_gmac
 from search.beside import Beside
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
-from search.report import draw, print_front, write_report
+from search.report import draw, failed_students, print_front, write_report
 from search.results import Record, costs, mark_front
 
 BY_SNR = {"-5": 1.2, "0": 1.4, "5": 1.6, "10": 1.8, "15": 2.0}
@@ -64,7 +66,7 @@ def test_front_is_printed_with_costs_scores_and_what_stands_beside_it() -> None:
     assert row(text, "teacher 128/32")[2:] == [f"{paper_gmac(Size(128, 32)):.3f}", "2.500", "2.400"]
     assert row(text, "unprocessed")[1:] == ["1.200", "1.100"]
     assert "mlflow ui" in text
-    assert f"python analysis/choose.py {config_of().folder}" in text
+    assert f"python analysis/choose.py {shlex.quote(str(config_of().folder))}" in text
     assert "It took 1 min 05 s." in text
 
 
@@ -97,6 +99,38 @@ def test_front_of_one_student_without_a_teacher_is_printed_too() -> None:
     assert "teacher" not in text
 
 
+def test_student_in_both_directions_over_frequency_is_named_so() -> None:
+    text = printed(mark_front([record(0, Size(8, 4, bi_freq=True), 1.5, bi_freq=True), record(1, Size(80, 32), 2.0)]))
+    assert row(text, "0 ")[1] == "8/4bi"
+    assert row(text, "1 ")[1] == "80/32"
+
+
+def test_front_whose_test_scores_are_not_known_yet_has_empty_cells() -> None:
+    text = printed(mark_front([record(0, Size(8, 4), 1.5, pesq_test=None, pesq_test_interval=None)]), Beside(VAL), None)
+    assert row(text, "0 ")[-2:] == ["slice", "1.500"]
+
+
+def test_commands_that_are_printed_can_be_pasted(tmp_path: Path) -> None:
+    storage = tmp_path / "my runs"
+    text = printed(RECORDS, BESIDE, APART, "--storage", str(storage))
+    command = next(line for line in text.splitlines() if line.startswith("Choose:")).removeprefix("Choose:")
+    assert shlex.split(command)[2:] == [str(storage / "mine")]
+
+
+def test_students_that_failed_are_counted_and_where_to_look_is_told(tmp_path: Path) -> None:
+    students = tmp_path / "mine" / "students"
+    for number, state in enumerate(("COMPLETE", "COMPLETE", "COMPLETE", "PRUNED", "FAIL", None)):
+        write_json(students / f"{number:04d}" / "config.json", {})
+        if state is not None:
+            write_json(students / f"{number:04d}" / "result.json", {"state": state})
+    assert failed_students(tmp_path / "mine", RECORDS) == [4, 5]
+    text = printed(RECORDS, BESIDE, APART, "--storage", str(tmp_path))
+    assert "2 of 5 students failed (trial 4, 5)" in text
+    assert str(students) in text
+    assert "error.txt" in text
+    assert "students failed" not in printed()
+
+
 def test_teacher_of_another_array_has_its_own_cost() -> None:
     text = printed(RECORDS, BESIDE, APART, "--array", "line")
     microphones = config_of("--array", "line").space(5).microphones
@@ -122,7 +156,7 @@ def test_figures_are_drawn_and_one_that_cannot_be_is_left_out(
         raise ValueError("no ink")
 
     monkeypatch.setattr(search.report, "size_figure", broken)
-    drawn = draw(tmp_path, RECORDS, BESIDE, Budget.parse("2GMAC"), demo=True)
+    drawn = draw(tmp_path, RECORDS, BESIDE, Budget.parse("2GMAC"), [], demo=True)
     assert [path.name for path in drawn] == ["pareto.png", "pareto.html", "figure3.png"]
     assert all(path.stat().st_size > 1000 for path in drawn)
     assert "figure4.png could not be drawn" in caplog.text

@@ -6,14 +6,26 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from data.files import write_json
 from model.ftjnf import Size
-from model.macs import gmac_per_s, paper_gmac, parameters
-from search.results import Record, hypervolume, mark_front, student_record, student_records, write_front
+from model.macs import Budget, gmac_per_s, paper_gmac, parameters
+from model.score import Scores
+from search.final import add_test_scores
+from search.results import (
+    TEST_KEYS,
+    Record,
+    budget_gmac,
+    hypervolume,
+    mark_front,
+    student_record,
+    student_records,
+    write_front,
+)
 from search.sampler import Proposal, State
-from search.space import Choice
+from search.space import Choice, Space
 
 CONTRACT = {
     "trial", "f_hidden", "t_hidden", "kd_method", "alpha_schedule", "init", "parameters", "paper_gmac", "gmac_per_s",
@@ -52,7 +64,9 @@ def test_record_says_what_a_student_is_costs_and_reaches(tmp_path: Path) -> None
     low, high = record["pesq_val_interval"]
     assert low == pytest.approx(1.6)
     assert high > 1.6
-    assert record["checkpoint"] == str(tmp_path / "0003" / "best.safetensors")
+    assert not record["bi_freq"]
+    assert tmp_path.parent / record["checkpoint"] == tmp_path / "0003" / "best.safetensors"
+    assert not Path(record["checkpoint"]).is_absolute()  # run folders are moved and renamed
     json.dumps(record, allow_nan=False)
 
 
@@ -77,6 +91,44 @@ def test_records_that_are_known_are_not_read_again(tmp_path: Path) -> None:
     (tmp_path / "0000" / "scores.json").unlink()
     assert student_records(tmp_path, proposals, known) == known
     assert student_records(tmp_path, proposals) == []
+
+
+def test_test_scores_are_null_until_they_are_known(tmp_path: Path) -> None:
+    record = student_record(tmp_path / "0003", 3, finished(tmp_path, 3, 1.6))
+    assert record is not None
+    assert {record[key] for key in TEST_KEYS} == {None}
+    scores = Scores(np.full((2, 5), 1.5), np.zeros((2, 5)), np.zeros((2, 5)))
+    later: list[Record] = [{}]
+    add_test_scores(later, [scores], {"unprocessed": scores, "delay-and-sum": scores})
+    assert sorted(later[0]) == sorted(TEST_KEYS)
+
+
+def test_test_scores_of_an_earlier_session_stay_with_unchanged_weights(tmp_path: Path) -> None:
+    students = tmp_path / "students"
+    proposals = [proposal(number, finished(students, number, 1.6)) for number in range(3)]
+    for number in range(3):
+        (students / f"{number:04d}" / "best.safetensors").write_bytes(b"weights %d" % number)
+    first = student_records(students, proposals)
+    for record in first[:2]:
+        record |= {"pesq_test": 1.5, "pesq_by_snr": {"0": 1.4}}
+    write_front(tmp_path, first)
+    (students / "0001" / "best.safetensors").write_bytes(b"others")
+    second = student_records(students, proposals)
+    assert [record["pesq_test"] for record in second] == [1.5, None, None]
+    assert second[0]["pesq_by_snr"] == {"0": 1.4}
+    (tmp_path / "students.json").write_text("[1]")  # another version's
+    assert [record["pesq_test"] for record in student_records(students, proposals)] == [None] * 3
+
+
+def test_budget_of_true_cost_ends_where_its_dearest_size_is() -> None:
+    assert budget_gmac(Budget.parse("1.0GMAC"), [Size(8, 4), Size(80, 24)]) == 1.0
+    # small sizes have another ratio of both costs than those of Table 1
+    budget = Budget.parse("0.05GMAC/s")
+    space = Space(budget, ("none",), ("two-stage",))
+    dearest = max(paper_gmac(size) for size in space.feasible())
+    assert dearest > budget.readings()["GMAC"]
+    assert budget_gmac(budget, space.feasible()) == dearest
+    assert budget_gmac(budget, []) == budget.readings()["GMAC"]
 
 
 def records(*points: tuple[float, float]) -> list[Record]:

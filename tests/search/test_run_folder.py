@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import fcntl
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 
 from data.errors import InputError
 from data.files import read_json
+from search.config import SearchConfig
+from search.flags import read_flags, search_config
 from search.run_folder import RunFolder, changes
 
 MANIFEST: dict[str, Any] = {
@@ -30,31 +34,35 @@ def changed(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     return manifest
 
 
+def config(name: str = "night", *flags: str) -> SearchConfig:
+    return search_config(read_flags(["--budget", "1.0GMAC", "--name", name, *flags]))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Of a search that was begun and stopped."""
     run = RunFolder(tmp_path / "runs" / "night")
-    run.make({"name": "night"}, MANIFEST)
+    run.make(config("night"), MANIFEST)
     run.release()
     return run.path
 
 
 def test_new_folder_says_what_is_searched_on_what_data(folder: Path) -> None:
-    assert read_json(folder / "search.json") == {"name": "night"}
+    assert SearchConfig.from_dict(read_json(folder / "search.json")) == config("night")
     assert read_json(folder / "data.json")["banks"] == MANIFEST["banks"]
 
 
 def test_folder_is_made_once(folder: Path) -> None:
     second = RunFolder(folder)
     with pytest.raises(InputError, match=r"a search named night exists at .*--resume night.*another --name"):
-        second.make({"name": "other"}, MANIFEST)
+        second.make(config("other"), MANIFEST)
     second.drop_unbegun()
-    assert read_json(folder / "search.json") == {"name": "night"}
+    assert SearchConfig.from_dict(read_json(folder / "search.json")) == config("night")
 
 
 def test_second_session_of_a_search_is_refused_while_the_first_runs(folder: Path, tmp_path: Path) -> None:
     new, first, second = RunFolder(tmp_path / "runs" / "new"), RunFolder(folder), RunFolder(folder)
-    new.make({}, MANIFEST)
+    new.make(config(), MANIFEST)
     with pytest.raises(InputError, match="search new is running already"):
         RunFolder(new.path).hold()
     first.hold()
@@ -103,7 +111,7 @@ def test_sets_are_named_only_where_their_sounds_are_the_same() -> None:
 
 def test_folder_is_removed_only_by_who_made_it_and_before_a_student_began(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "new")
-    run.make({}, MANIFEST)
+    run.make(config(), MANIFEST)
     RunFolder(tmp_path / "new").drop_unbegun()
     assert run.path.exists()
     (run.path / "study.journal").touch()
@@ -112,3 +120,18 @@ def test_folder_is_removed_only_by_who_made_it_and_before_a_student_began(tmp_pa
     (run.path / "study.journal").unlink()
     run.drop_unbegun()
     assert not run.path.exists()
+
+
+@pytest.mark.parametrize(("uri", "mode"), [("http://me:secret@server", 0o600), ("http://server", 0o644)])
+def test_configuration_with_a_password_can_be_read_by_its_owner_alone(tmp_path: Path, uri: str, mode: int) -> None:
+    wanted = config("night", "--tracking-uri", uri)
+    before = os.umask(0o022)
+    run = RunFolder(tmp_path / "night")
+    try:
+        run.make(wanted, MANIFEST)
+    finally:
+        os.umask(before)
+        run.release()
+    path = tmp_path / "night" / "search.json"
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert SearchConfig.from_dict(read_json(path)) == wanted  # whole: a resumed search needs it

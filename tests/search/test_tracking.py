@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from data.errors import InputError
+from data.files import read_json, write_json
 from search.tracking import Tracker
 from search.tracking_store import default_uri, prepare_store
 
@@ -246,6 +247,47 @@ def test_artifacts_go_to_the_parent_and_a_changed_file_replaces_the_earlier(
     (tmp_path / "copy").mkdir()
     downloaded = client.download_artifacts(parent, "front.csv", str(tmp_path / "copy"))
     assert Path(downloaded).read_text() == "trial\n0\n"
+
+
+def test_no_password_reaches_the_store(client: Any, uri: str, tmp_path: Path) -> None:
+    address = "postgresql://me:secret@server/runs"
+    search = Tracker(uri, "students", tmp_path / "other")
+    parent = search.open("other", {"tracking_uri": address}, {"where": address})
+    search.student(0, PARAMS | {"tracking_uri": address}, "student")
+    search.tag_student(0, {"error": f"no answer from {address}"})
+    search.describe(f"Written to {address}.")
+    path = tmp_path / "other" / "search.json"
+    write_json(path, {"tracking_uri": address, "budget": "1.0GMAC"})
+    search.artifact(path)
+    assert search.flush(LONG)
+    runs = [client.get_run(run_id) for run_id in (parent, search.run_id(0))]
+    assert [run.data.params["tracking_uri"] for run in runs] == ["postgresql://me:***@server/runs"] * 2
+    assert "secret" not in str([run.to_dictionary() for run in runs])
+    (tmp_path / "copy").mkdir()
+    uploaded = read_json(Path(client.download_artifacts(parent, "search.json", str(tmp_path / "copy"))))
+    assert uploaded == {"tracking_uri": "postgresql://me:***@server/runs", "budget": "1.0GMAC"}
+    assert read_json(path)["tracking_uri"] == address  # a resumed session needs it
+    search.close("FINISHED")
+
+
+def test_a_tag_that_stays_the_same_is_sent_once(
+    begin: Callable[[], Tracker], client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = begin()
+    tracker.student(0, PARAMS, "student")
+    sent: list[Any] = []
+    log_batch = type(client).log_batch
+
+    def listen(*args: Any, **kwargs: Any) -> Any:
+        sent.extend((tag.key, tag.value) for tag in kwargs.get("tags", ()))
+        return log_batch(*args, **kwargs)
+
+    monkeypatch.setattr(type(client), "log_batch", listen)
+    for front in ("yes", "yes", "no", "no"):  # a student that leaves the front
+        tracker.tag_student(0, {"front": front})
+    assert tracker.flush(LONG)
+    assert sent == [("front", "yes"), ("front", "no")]
+    assert client.get_run(tracker.run_id(0)).data.tags["front"] == "no"
 
 
 def test_long_texts_are_cut_to_what_a_store_takes(begin: Callable[[], Tracker], client: Any) -> None:
