@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-import model.train
+import model.objective
 import search.student
 from data.errors import InputError
 from data.files import read_json
@@ -278,7 +278,7 @@ def test_training_that_diverges_fails_and_stays_failed(
 ) -> None:
     job = make_job(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(model.train, "hard_loss", lambda estimate, clean: math.nan * estimate.sum())
+        patch.setattr(model.objective, "hard_loss", lambda estimate, clean: math.nan * estimate.sum())
         with pytest.raises(ArithmeticError, match="the loss of student 0 is nan in epoch 1"):
             run_student(job, 0, NONE, lambda report: None)
     with pytest.raises(ArithmeticError, match="the loss of student 0 is nan in epoch 1"):  # as Tune tries again
