@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data import RATE
+from data.cores import usable_cores
 from data.decode import UnusableAudio, decode
 from data.errors import InputError
 from data.files import file_digest, text_digest, write_json
@@ -119,7 +119,7 @@ def _decoded(clips: Sequence[Clip], kind: str) -> Iterator[tuple[Clip, tuple[NDA
         except OSError:
             return "unreadable file"
 
-    workers = os.cpu_count() or 1
+    workers = usable_cores()
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[tuple[Clip, Future[tuple[NDArray[np.float32], str] | str]]] = deque()
         try:

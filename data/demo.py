@@ -10,7 +10,6 @@ import argparse
 import importlib.metadata
 import itertools
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from data import demo_noise, demo_rooms, demo_speech
+from data.cores import usable_cores
 from data.demo_plan import SPLITS, DemoSizes, run_worker
 from data.errors import InputError, run_command
 from data.files import cache_root, read_json, text_digest, write_json
@@ -110,7 +110,7 @@ def _make(folder: Path, key: str, sizes: DemoSizes) -> None:
         clips.mkdir(parents=True)
         for split in SPLITS:
             (made / "noise" / split).mkdir(parents=True)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # each thread only waits for its worker process
+        with ThreadPoolExecutor(usable_cores()) as pool:  # each thread only waits for its worker process
             speech = [pool.submit(run_worker, "data.demo_speech", job) for job in demo_speech.jobs(sizes, clips)]
             rest = [pool.submit(run_worker, "data.demo_rooms", demo_rooms.job(sizes, made))]
             rest += [pool.submit(run_worker, "data.demo_noise", job) for job in demo_noise.jobs(sizes, made / "noise")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,10 +14,18 @@ from data.demo import demo_corpus
 from data.errors import InputError
 from data.examples import ExampleSet, FreshScenes, SetSpec, build_set
 from data.files import cache_root, locked
-from data.scene import SceneSource
+from data.scene import SNRS_DB, SceneSource
 from data.sources import Banks, load_corpora
+from data.splits import SPLITS
 
 Progress = Callable[[str, float], None]
+
+TIMES_TRAIN, TIMES_SCORE = 20, 4
+"""Times the audio of an epoch, and of a scored set, that are decoded of a large corpus, for the sake of variety."""
+MOST_HOURS = 38.0
+"""Nor is more decoded without being asked for: the paper's hours for training, 9 GB on disk."""
+RESPONSES = {"train": 5000, "val": 1000, "test": 1000}
+"""Most room responses that are decoded without being asked for more; SLR26 has 60 000 of 600 rooms."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,8 @@ class DataPlan:
     Args:
         speech, noise, rirs: corpus folders; all three, or none for the demo corpus.
         array: a name or a file, see `Array.parse`.
-        hours: most hours of speech decoded for training, validation and test; None for all.
+        hours: most hours of speech decoded for training, validation and test; None for as much as the sets below need
+            of a large corpus, see `limits`.
         train_clips: training examples an epoch.
         val_clips: examples of the validation losses.
         score_clips: validation clips that are scored, each at five SNRs.
@@ -79,6 +89,24 @@ class DataPlan:
     def demo(self) -> bool:
         """Whether the demo corpus is used."""
         return self.speech is None
+
+    def limits(self) -> tuple[dict[str, float] | None, dict[str, int] | None]:
+        """Most hours of speech, and as much of noise, and most room responses to decode, by split; None for no limit.
+
+        Where `hours` does not say, a corpus of hundreds of hours is not decoded for sets of minutes. The limit is an
+        hour at least and grows in powers of two, so that a slightly other plan finds what was decoded before.
+        """
+        if self.hours is not None:
+            return dict(zip(SPLITS, self.hours, strict=True)), None
+        if self.demo:
+            return None, None
+        seconds = {
+            "train": TIMES_TRAIN * self.train_clips * self.clip_seconds,
+            "val": TIMES_SCORE * max(self.val_clips * self.clip_seconds, self.score_clips * self.longest_seconds),
+            "test": TIMES_SCORE * self.test_clips * self.longest_seconds,
+        }
+        hours = {split: 2.0 ** math.ceil(math.log2(max(1.0, one / 3600))) for split, one in seconds.items()}
+        return {split: min(MOST_HOURS, one) for split, one in hours.items()}, RESPONSES
 
 
 @dataclass(frozen=True)
@@ -151,10 +179,11 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
         tell("demo corpus", 0.0)
         demo = demo_corpus()
         folders = (demo.speech, demo.noise, demo.rirs)
-    hours = dict(zip(("train", "val", "test"), plan.hours, strict=True)) if plan.hours else None
+    hours, responses = plan.limits()
     banks = load_corpora(
-        *folders, cache / "banks", hours=hours, clip_seconds=plan.clip_seconds, seed=plan.split_seed, progress=progress
-    )
+        *folders, cache / "banks", hours=hours, responses=responses, clip_seconds=plan.clip_seconds,
+        seed=plan.split_seed, progress=progress,
+    )  # fmt: skip
 
     def source(split: str) -> SceneSource:
         return SceneSource(banks[split].speech, banks[split].noise, banks[split].rirs, array)
@@ -184,7 +213,10 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
         "corpus": "demo" if plan.demo else "own",
         "folders": [str(folder) for folder in folders],
         "array": {"name": array.name, "positions_m": array.positions},
-        "banks": {split: {kind: bank.manifest() for kind, bank in _kinds(banks[split])} for split in banks},
+        "banks": {
+            split: {kind: bank.manifest() | {"listed": part.listed[kind]} for kind, bank in _kinds(part)}
+            for split, part in banks.items()
+        },
         "sets": {
             name: {"digest": part.digest, "examples": len(part), "seconds": round(part.seconds, 1)}
             for name, part in (("val", sets.val), ("score_val", sets.score_val), ("score_test", sets.score_test))
@@ -192,6 +224,31 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
         | {"train": {"examples": len(train), "remix": plan.remix, "digest": getattr(train, "digest", "fresh")}},
     }
     return replace(sets, manifest=manifest)
+
+
+def shortages(plan: DataPlan, manifest: dict[str, Any]) -> list[str]:
+    """What a person should know of the amounts in a manifest: corpora used in part, sets smaller than asked for."""
+    cut = {
+        (split, kind): f"{split} {kind} {bank['clips']} of {bank['listed']} files"
+        for split, kinds in manifest["banks"].items()
+        for kind, bank in kinds.items()
+        if bank["clips"] + bank["skipped"] < bank["listed"]
+    }
+    lines = []
+    if cut:
+        why = (
+            "as --hours says" if plan.hours is not None else "enough for sets of this size; --hours takes more or less"
+        )
+        lines.append(f"only a part of the corpora is used, {why}: {', '.join(cut.values())}")
+    for name, split, flag, asked in (
+        ("score_val", "val", "--score-clips", plan.score_clips),
+        ("score_test", "test", "--test-clips", plan.test_clips),
+    ):
+        there = manifest["sets"][name]["examples"] // len(SNRS_DB)
+        if there < asked:
+            more = "--hours takes more of it" if (split, "speech") in cut else "there is no more"
+            lines.append(f"only {there} clips of {split} speech are scored, where {flag} is {asked}: {more}")
+    return lines
 
 
 def _kinds(banks: Banks) -> list[tuple[str, Any]]:

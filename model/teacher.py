@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -18,11 +17,12 @@ from typing import Any
 import torch
 
 from data.array import Array
+from data.cores import usable_cores
 from data.errors import InputError, run_command
 from data.examples import Examples, JoinedExamples
 from data.files import file_digest, plain, read_json, write_json
 from data.flags import CommandParser, add_data_arguments, data_plan
-from data.plan import DataPlan, Sets, prepare
+from data.plan import DataPlan, Sets, prepare, shortages
 from data.units import duration, parse_duration
 from model.allocator import keep_freed_memory
 from model.ftjnf import FTJNF, Size
@@ -198,6 +198,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if start is not None and start.size != size:
             raise InputError(f"--start {arguments.start} has size {start.size}, not {size}; pass --size {start.size}")
         sets = prepare(plan, progress=progress_line)
+        for line in shortages(plan, sets.manifest):
+            print(line, flush=True)
         train: Examples = sets.train
         val: Examples = sets.val
         if arguments.and_demo:
@@ -217,7 +219,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         net = train_teacher(whole, train, val, arguments.out, device, start=start, deadline=deadline,
                             tell=lambda line: print(line, flush=True))  # fmt: skip
         print(f"weights: {arguments.out}")
-    scores = score_teacher(net, sets, array, os.cpu_count() or 1, device)
+    for line in shortages(plan, sets.manifest) if arguments.command == "score" else ():
+        print(line)
+    scores = score_teacher(net, sets, array, usable_cores(), device)
     print_scores(scores)
     if arguments.json:
         weights = arguments.out if arguments.command == "train" else arguments.weights

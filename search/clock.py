@@ -25,6 +25,8 @@ FRONT = 5
 """Members of the front that the reserve for the final scores reckons with."""
 ENDING = 25.0
 """Seconds for what is neither training nor scoring: Ray's start and end, figures."""
+STARTING = 5.0
+"""Seconds from the decision on the epochs to the first student's first step."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +89,48 @@ class Clock:
             beside += self.scoring_seconds(teacher, test) + MORE_SHARE * test
         return ENDING + (front + beside) / self.slots
 
+    def preparation(self, teacher: Size | None, targets: int) -> float:
+        """What the validation scores beside the students and the teacher's targets take before the first student.
+
+        Args:
+            teacher: its size; None without one.
+            targets: examples for which it makes them.
+        """
+        seconds = 2 * PESQ_SHARE * self.score_seconds
+        if teacher is not None:
+            seconds += self.scoring_seconds(teacher, self.score_seconds)
+            seconds += FORWARD_SHARE * self.pace.step(teacher) * targets / self.train.batch
+        return seconds / self.slots
+
     def epochs(self, choices: Sequence[Choice], reserve: float, most: int) -> int:
         """The most epochs a stage with which all these students fit into the time that is left; at least 1."""
         left = self.left() - reserve
         low = 1
         for epochs in range(1, most + 1):
-            # the last students to end leave the other slots idle: half a student each, on average
-            seconds = [self.student_seconds(choice, epochs) for choice in choices]
-            if sum(seconds) / self.slots + 0.5 * max(seconds) / self.slots > left:
+            if self.search_seconds(choices, epochs) > left:
                 break
             low = epochs
         return low
 
-    def fits(self, choice: Choice, epochs: int, reserve: float) -> bool:
-        """Whether a student that starts now would be done in time."""
-        return self.student_seconds(choice, epochs) < self.left() - reserve
+    def search_seconds(self, choices: Sequence[Choice], epochs: int) -> float:
+        """What these students take in all; however many slots there are, none is faster than the slowest student."""
+        seconds = [self.student_seconds(choice, epochs) for choice in choices]
+        # the last students to end leave the other slots idle: half a student each, on average
+        together = (sum(seconds) + 0.5 * max(seconds)) / self.slots
+        return STARTING + max(together, *seconds)
+
+    def fits(self, choice: Choice, epochs: int, reserve: float, *, first: bool = False) -> bool:
+        """Whether a student that starts now would be done in time.
+
+        Args:
+            choice: the student.
+            epochs: of each of its stages.
+            reserve: seconds kept for the end of the search.
+            first: whether the search has no student yet. One may start as long as any time is left, as it ends with the
+                epoch that it is in when the time is over: a search that has prepared everything shall end with it.
+        """
+        left = self.left() - reserve
+        return left > 0 if first else self.student_seconds(choice, epochs) < left
 
     def left(self) -> float:
         """Seconds left of the budget; infinite without one."""

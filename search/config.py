@@ -16,6 +16,9 @@ from search.space import Space, parse_sizes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+RESERVED = re.compile(r"mlflow\.db.*|mlflow-artifacts|cache", re.IGNORECASE)
+"""What lies in the storage root and is no search; SQLite lays files with longer names beside its own."""
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -26,13 +29,13 @@ class SearchConfig:
         budget: as written by the user, see `Budget.parse`.
         preset: key of `search.preset.PRESETS`.
         data: what students learn from.
-        train: settings of every student's training; size, method, schedule and start are the student's own.
+        train: settings of every student's training; size, method, schedule and start are the student's own. With a
+            time budget `epochs` gives way to what fits.
         methods, schedules, inits: what may be tried.
         sizes: the sizes to try as text; None for all that fit the budget.
         sampler: "tpe" or "random".
         trials: students at most.
         score_every: epochs between two PESQ scores on a student's way.
-        fit_epochs: whether `train.epochs` gives way to the time budget.
         time_budget: seconds for the whole command; None for no limit.
         teacher: a weights file, "none", or None for the packaged one (demo) or one trained first (own corpora).
         teacher_size: of a teacher trained first.
@@ -56,7 +59,6 @@ class SearchConfig:
     sampler: str
     trials: int
     score_every: int
-    fit_epochs: bool
     time_budget: float | None
     teacher: str | None
     teacher_size: str | None
@@ -73,6 +75,12 @@ class SearchConfig:
             raise InputError(
                 f"--name {self.name!r} cannot be a folder's name here; "
                 "use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit"
+            )
+        tracked = (self.tracking_uri or "").removeprefix("sqlite:///")
+        if RESERVED.fullmatch(self.name) or tracked == str(self.folder):
+            raise InputError(
+                f"--name {self.name} is taken in {self.storage}, by the MLflow store, its artifacts or a shared cache; "
+                "choose another"
             )
         if self.seed < 0:
             raise InputError(f"--seed must be 0 or more but is {self.seed}")

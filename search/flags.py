@@ -30,7 +30,7 @@ examples:
   python search/run.py --budget 650MMAC/s --speech cv-corpus/de --noise noise_fullband --rirs simulated_rirs_16k \\
       --time-budget 8h --name headset
       your own corpora, in a night
-  python search/run.py --budget 9GMAC ... --preset paper --teacher-size A --sizes B,C,D,E,F,G,H,I --gpus-per-trial 0.25
+  python search/run.py --budget 9GMAC ... --preset paper --sizes B,C,D,E,F,G,H,I --gpus-per-trial 0.25
       the paper's experiment, four students to a GPU
   python search/run.py --resume headset
       goes on with a search that was stopped
@@ -56,10 +56,15 @@ def parser() -> CommandParser:
     )
     p.add_argument("--budget", metavar="1.0GMAC", help="the most a student may cost; see the units below")
     p.add_argument("--preset", choices=tuple(PRESETS), help="demo (no folders), short (folders and --time-budget), "
-                   "full (folders), paper; the default follows from what you give")  # fmt: skip
+                   "full (folders), paper (folders; teacher A); the default follows from what you give")  # fmt: skip
     p.add_argument("--seed", type=int, help="of everything random (default: 0)")
     p.add_argument("--dry-run", action="store_true", default=None, help="show what would run, and train nothing")
-    p.add_argument("--json", action="store_true", default=None, help="print the front as JSON, all else to stderr")
+    p.add_argument(
+        "--json",
+        action="store_true",
+        default=None,
+        help="print the front (or what would run) as JSON, all else to stderr",
+    )
 
     space = p.add_argument_group("what is tried")
     space.add_argument(
@@ -72,7 +77,9 @@ def parser() -> CommandParser:
     space.add_argument("--sampler", choices=("tpe", "random"), help="what proposes students (default: tpe)")
 
     train = p.add_argument_group("how students learn")
-    train.add_argument("--epochs", type=int, help="epochs a stage at most; two-stage KD has two stages")
+    train.add_argument(
+        "--epochs", type=int, help="epochs a stage at most, fewer where the time is short; two-stage KD has two stages"
+    )
     train.add_argument("--lr", type=float, help="Adam's learning rate at the start of a stage")
     train.add_argument(
         "--lr-schedule", choices=LR_SCHEDULES, help="plateau: halved when it stalls, as in the paper; cosine: to zero"
@@ -130,6 +137,8 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
     own = [name for name in ("speech", "noise", "rirs") if getattr(flags, name) is not None]
     name = flags.preset or ("demo" if not own else "short" if flags.time_budget else "full")
     preset = PRESETS[name]
+    if preset.own_corpora and not own:
+        raise InputError(f"--preset {name} is for corpora of your own; give --speech, --noise and --rirs")
     flags.seed = seed = flags.seed if flags.seed is not None else 0
     gpus = flags.gpus_per_trial or 0.0
     train = {
@@ -146,7 +155,7 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         seed=seed,
     )
     time_budget = parse_duration(flags.time_budget) if flags.time_budget else preset.time_budget
-    return SearchConfig(
+    search = SearchConfig(
         name=flags.name if flags.name is not None else time.strftime("%Y-%m-%d-%H%M%S"),
         budget=flags.budget,
         preset=name,
@@ -159,10 +168,9 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         sampler=flags.sampler or "tpe",
         trials=flags.trials if flags.trials is not None else preset.trials,
         score_every=preset.score_every,
-        fit_epochs=preset.fit_epochs and flags.epochs is None,
         time_budget=time_budget,
         teacher=flags.teacher if flags.teacher in (None, "none") else str(Path(flags.teacher).absolute()),
-        teacher_size=flags.teacher_size,
+        teacher_size=flags.teacher_size or (preset.teacher_size if flags.teacher is None else None),
         teacher_time=parse_duration(flags.teacher_time) if flags.teacher_time else None,
         cpus_per_trial=flags.cpus_per_trial if flags.cpus_per_trial is not None else 1.0,
         gpus_per_trial=gpus,
@@ -171,6 +179,41 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         tracking_uri=None if flags.tracking_uri is None else absolute_uri(flags.tracking_uri),
         seed=seed,
     )
+    _check_use(flags, search)
+    return search
+
+
+def _check_use(flags: argparse.Namespace, search: SearchConfig) -> None:
+    """Whether the search has a use for what was given: a flag that changes nothing is a misunderstanding.
+
+    Raises:
+        InputError: a flag that nothing heeds.
+    """
+    if flags.teacher is not None:
+        for flag, value in (("--teacher-size", flags.teacher_size), ("--teacher-time", flags.teacher_time)):
+            if value is not None:
+                raise InputError(
+                    f"{flag} is for a teacher that is trained first, but --teacher {flags.teacher} is given; leave one "
+                    "of the two out"
+                )
+    elif flags.teacher_time is not None and flags.teacher_size is None and search.data.demo:
+        raise InputError(
+            "--teacher-time limits a training, but the demo's teacher is trained already; add --teacher-size C to "
+            "train another one, or leave --teacher-time out"
+        )
+    methods = [METHODS[name] for name in search.methods if name in METHODS]
+    if flags.alpha is not None and not ("constant" in search.schedules and any(one.layers for one in methods)):
+        raise InputError(
+            "--alpha is for KD by the schedule constant, which this search does not try; add --schedules constant (and "
+            "a KD method), or leave --alpha out"
+        )
+    gram = [name for name, method in METHODS.items() if any(kind == "gram" for _, kind in method.layers)]
+    for flag, value in (("--gram", flags.gram), ("--gram-normalise", flags.gram_normalise)):
+        if value is not None and not set(gram) & set(search.methods):
+            raise InputError(
+                f"{flag} is for the methods {', '.join(gram)}, none of which this search tries; add one to --methods, "
+                f"or leave {flag} out"
+            )
 
 
 def _resumed(flags: argparse.Namespace) -> SearchConfig:

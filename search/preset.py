@@ -25,7 +25,8 @@ class Preset:
         trials: students at most.
         score_every: epochs between two PESQ scores of a student on its way; its best epoch is always scored.
         time_budget: seconds from the command's start to its end; None for no limit.
-        fit_epochs: with a time budget, as many epochs as let all the trials fit, up to `train.epochs`.
+        teacher_size: of a teacher trained first; None for the usual one.
+        own_corpora: whether it makes no sense on the demo corpus.
     """
 
     methods: tuple[str, ...]
@@ -36,7 +37,8 @@ class Preset:
     trials: int
     score_every: int = 1
     time_budget: float | None = None
-    fit_epochs: bool = False
+    teacher_size: str | None = None
+    own_corpora: bool = False
 
 
 SHORT = TrainConfig(_ANY, epochs=30, lr=1e-3, lr_schedule="cosine", clip_norm=5.0, precision="auto")
@@ -55,7 +57,6 @@ PRESETS = {
         trials=10,
         score_every=3,
         time_budget=12 * 60,
-        fit_epochs=True,
     ),
     # own corpora in a given time
     "short": Preset(
@@ -66,7 +67,6 @@ PRESETS = {
         train=SHORT,
         trials=16,
         score_every=3,
-        fit_epochs=True,
     ),
     # own corpora, no time given
     "full": Preset(
@@ -92,5 +92,7 @@ PRESETS = {
         ),
         train=TrainConfig(_ANY, precision="fp32"),
         trials=48,
+        teacher_size="A",
+        own_corpora=True,
     ),
 }

@@ -5,16 +5,31 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.cores import usable_cores
 from data.errors import InputError
 
 ROOMS = ("data", "model", "search", "analysis")
 
 
-def start_ray(address: str | None) -> int:
-    """Starts Ray on this machine, or joins a cluster. Returns the number of CPUs.
+@dataclass(frozen=True)
+class Machine:
+    """What a machine has to give to trials."""
+
+    cpus: float
+    gpus: float = 0.0
+
+    def slots(self, cpus: float, gpus: float) -> int:
+        """Trials at the same time, each with so many CPUs and GPUs."""
+        shares = [(self.cpus, cpus), (self.gpus, gpus)]
+        return min(int(there / share + 1e-9) for there, share in shares if share > 0)
+
+
+def start_ray(address: str | None) -> list[Machine]:
+    """Starts Ray on this machine, or joins a cluster. Returns the machines that trials can run on.
 
     Raises:
         InputError: nothing answers at the address.
@@ -35,7 +50,7 @@ def start_ray(address: str | None) -> int:
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         # "local": else a cluster named in RAY_ADDRESS would be joined
-        ray.init(address="local", num_cpus=os.cpu_count() or 1, include_dashboard=False, **common)
+        ray.init(address="local", num_cpus=usable_cores(), include_dashboard=False, **common)
     else:
         _check_address(address)
         root = Path(__file__).parent.parent
@@ -46,14 +61,33 @@ def start_ray(address: str | None) -> int:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"--address {address}: no Ray cluster can be joined there ({reason}); start one with `ray "
                              "start --head`") from None  # fmt: skip
-    return int(ray.cluster_resources().get("CPU", 1))
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Machine(there.get("CPU", 0.0), there.get("GPU", 0.0)) for there in alive]
+
+
+def look(address: str) -> list[Machine]:
+    """The machines of a cluster, for which it is joined and left again.
+
+    Raises:
+        InputError: nothing answers at the address.
+    """
+    try:
+        return start_ray(address)
+    finally:
+        stop_ray()
 
 
 def _check_address(address: str) -> None:
     """Ray itself tries for half a minute before it says that nothing is there."""
     if address == "auto":
         return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if "://" in address:
+        # under Ray Client the driver's part of Tune runs elsewhere, on copies of our searcher and callbacks
+        raise InputError(
+            f"--address {address}: a search cannot be driven from outside the cluster; give HOST:PORT on a node of the "
+            "cluster (6379 is Ray's usual port), or auto there"
+        )
+    host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise InputError(f"--address {address!r} is not understood; write HOST:PORT, or auto on a node of the cluster")
     try:

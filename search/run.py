@@ -39,9 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     cache = Path(config.storage) / "cache" if config.address else cache_root()
     resumed = flags.resume is not None
     if flags.dry_run:
+        from search.dry_run import dry_run
         from search.groundwork import Groundwork
 
-        Groundwork(config, space, cache, console, STARTED).dry_run()
+        shown = dry_run(Groundwork(config, space, cache, console, STARTED))
+        if flags.json:
+            print(json.dumps(plain(shown), indent=2))
         return 0
     from search.session import Session  # Ray and MLflow are loaded only once the flags make sense
 

@@ -49,6 +49,11 @@ class TuneSearcher(Searcher):
         self._queue = list(queue)
         self._numbers: dict[str, int] = {}
 
+    @property
+    def started(self) -> int:
+        """Students that this session has started."""
+        return len(self._numbers)
+
     # Tune's annotation leaves out the word FINISHED that its documentation asks for
     def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
         """Returns the configuration of Tune's next trial, or FINISHED."""

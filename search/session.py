@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import threading
@@ -25,13 +24,13 @@ from search.final import add_test_scores, ends_apart
 from search.follow import Follower
 from search.groundwork import Groundwork
 from search.live import LiveTable
-from search.ray_session import start_ray, stop_ray
+from search.ray_session import Machine, start_ray, stop_ray
 from search.report import draw, print_front, write_report
 from search.sampler import Proposals, Sampler
 from search.scoring import ScoreJob, score_all
 from search.searcher import TuneSearcher
 from search.signals import Signals
-from search.space import Space
+from search.space import Choice, Space
 from search.student import StudentJob
 from search.teaching import SearchTeacher, too_small
 from search.tracking import State, Tracker
@@ -93,8 +92,8 @@ class Session:
 
     def _run(self) -> tuple[list[results.Record], int]:
         self.ground.check()
-        cpus = self._start_ray() if self.config.address else None
-        slots = self.ground.slots(cpus or os.cpu_count() or 1)
+        machines = self._start_ray() if self.config.address else None
+        slots = self.ground.slots(machines)
         sets = self.ground.sets()
         made = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -111,14 +110,13 @@ class Session:
             clock = self.ground.clock(sets, slots)
             self.ground.check_time(clock, sets)
             teacher = self.ground.teacher(sets)
-            epochs = self.ground.decide_epochs(clock, teacher)
-            if cpus is None:
+            if machines is None:
                 self._start_ray()
             if self.config.tracking_uri is None:
                 # the default store is a new file on first use, and making it takes seconds: beside what follows
                 threading.Thread(target=self._open_quietly, args=(tracker, sets), daemon=True).start()
             self.ground.targets(teacher, sets)
-            code = self._search(sets, teacher, clock, epochs, tracker)
+            code = self._search(sets, teacher, clock, tracker)
             state = "FINISHED" if code == 0 else "KILLED"
             tracker.flush(20)
             self._put_run_ids(tracker)
@@ -137,7 +135,7 @@ class Session:
         finally:
             tracker.close(state)
 
-    def _start_ray(self) -> int:
+    def _start_ray(self) -> list[Machine]:
         with self.signals.hold():
             try:
                 return start_ray(self.config.address)
@@ -169,13 +167,14 @@ class Session:
 
     # the trials -------------------------------------------------------------------------------------------------------
 
-    def _search(self, sets: Sets, teacher: SearchTeacher | None, clock: Clock, epochs: int, tracker: Tracker) -> int:
+    def _search(self, sets: Sets, teacher: SearchTeacher | None, clock: Clock, tracker: Tracker) -> int:
         """Trains the students and ends the search. Returns the exit code."""
         config = self.config
         sampler: Sampler = "random" if config.sampler == "random" else "tpe"
         proposals = Proposals(self.space, self.folder / "study.journal", config.seed, sampler)
         self._score_beside(sets, teacher)
-        reserve = self.ground.reserve(clock, teacher)
+        epochs = self.ground.decide_epochs(clock, teacher)  # now, when nothing else takes time before the students
+        reserve = self.ground.reserve(clock, None if teacher is None else teacher.net.size)
         deadline = None if config.time_budget is None else self.started + config.time_budget - reserve
         job = StudentJob(
             students=self.folder / "students", cache=self.cache, data=config.data, sets=sets.folders,
@@ -188,9 +187,14 @@ class Session:
             times = f"; {duration(clock.left() - reserve)} for them, {duration(reserve)} for the final scores"
         self.console.print(f"Students: up to {config.trials}, {clock.slots} at a time, {epochs} epochs a stage{times}")
         table = LiveTable(self.console, epochs, config.trials, deadline)
+
+        def may_start(choice: Choice) -> bool:
+            first = not searcher.started and all(one.state != "COMPLETE" for one in proposals.trials())
+            return self.signals.caught is None and clock.fits(choice, epochs, reserve, first=first)
+
         searcher = TuneSearcher(
             proposals,
-            may_start=lambda choice: self.signals.caught is None and clock.fits(choice, epochs, reserve),
+            may_start=may_start,
             limit=config.trials,
             queue=[(one.number, one.choice) for one in proposals.unfinished()],
         )

@@ -1,0 +1,51 @@
+"""The students that a search will propose, as far as that is known before they are trained."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+from search.config import SearchConfig
+from search.sampler import START, Proposals, Sampler
+from search.space import Choice, Space
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is still to be trained.
+
+    Args:
+        first: the students that come first, in their order: those that an earlier session left unfinished, then those
+            that are proposed before any score counts.
+        all: as many as the search may still train; where only the scores will decide which, the first ones again.
+    """
+
+    first: list[Choice]
+    all: list[Choice]
+
+
+def forecast(config: SearchConfig, space: Space) -> Forecast:
+    """Asks a copy of the study in the run folder, or a new one of the same seed, so that it says what the search does.
+
+    Raises:
+        InputError: the journal in the run folder cannot be read.
+    """
+    sampler: Sampler = "random" if config.sampler == "random" else "tpe"
+    with tempfile.TemporaryDirectory() as folder:
+        journal, copy = config.folder / "study.journal", Path(folder) / "study.journal"
+        if journal.exists():
+            shutil.copyfile(journal, copy)
+        proposals = Proposals(space, copy, config.seed, sampler)
+        known = proposals.trials()
+        waiting = [one.choice for one in proposals.unfinished()]
+        failed = min(sum(one.state == "FAIL" for one in known), config.trials)
+        new = max(0, min(config.trials - (len(known) - failed), space.count() - len(known)))
+        first = list(waiting)
+        for number in range(len(known), min(len(known) + new, max(START, len(known) + 1))):
+            choice = proposals.propose(number)
+            if choice is not None:
+                first.append(choice)
+    return Forecast(first, list(islice(cycle(first), len(waiting) + new)))
