@@ -240,7 +240,7 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
 def shortages(plan: DataPlan, manifest: dict[str, Any]) -> list[str]:
     """What a person should know of the amounts in a manifest: corpora used in part, sets smaller than asked for."""
     cut = {
-        (split, kind): f"{bank['clips']} of {bank['listed']} files of {split} {kind}"
+        (split, kind): f"{split} {kind} {bank['clips']} of {bank['listed']} files"
         for split, kinds in manifest["banks"].items()
         for kind, bank in kinds.items()
         if bank["clips"] + bank["skipped"] < bank["listed"]
@@ -250,7 +250,7 @@ def shortages(plan: DataPlan, manifest: dict[str, Any]) -> list[str]:
         why = (
             "as --hours says" if plan.hours is not None else "enough for sets of this size; --hours takes more or less"
         )
-        lines.append(f"only a part of the corpora is used ({', '.join(cut.values())}): {why}")
+        lines.append(f"only a part of the corpora is used, {why}: {', '.join(cut.values())}")
     for name, split, flag, asked in (
         ("score_val", "val", "--score-clips", plan.score_clips),
         ("score_test", "test", "--test-clips", plan.test_clips),

@@ -16,7 +16,7 @@ import data.plan
 from data import RATE
 from data.errors import InputError
 from data.examples import ExampleSet, FreshScenes
-from data.plan import DataPlan, open_sets, prepare
+from data.plan import DataPlan, open_sets, prepare, shortages
 
 
 @pytest.fixture
@@ -158,3 +158,49 @@ def test_folder_without_audio_is_refused_before_anything_is_made(plan, tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no audio"):
         prepare(replace(plan, noise=tmp_path / "empty"), tmp_path / "cache")
+
+
+def test_of_a_large_corpus_no_more_is_decoded_than_the_sets_need(plan):
+    hours, responses = replace(plan, train_clips=600, clip_seconds=2.0, test_clips=600).limits()
+    assert hours == {"train": 8.0, "val": 1.0, "test": 8.0}
+    assert responses == data.plan.RESPONSES
+    most, _ = replace(plan, train_clips=34_200, clip_seconds=4.0).limits()
+    assert most["train"] == 38.0
+
+
+def test_hours_that_are_named_are_the_only_limit(plan):
+    assert replace(plan, hours=(100.0, 2.0, 3.0)).limits() == ({"train": 100.0, "val": 2.0, "test": 3.0}, None)
+
+
+def test_demo_corpus_is_decoded_whole(plan):
+    assert plan.of_demo().limits() == (None, None)
+
+
+def test_small_corpus_is_used_whole_and_keeps_its_content_hash(plan, cache, monkeypatch):
+    limited = prepare(plan, cache)
+    assert [
+        bank["listed"] - bank["clips"] for banks in limited.manifest["banks"].values() for bank in banks.values()
+    ] == [0] * 9
+    monkeypatch.setattr(DataPlan, "limits", lambda self: (None, None))
+    assert prepare(plan, cache).train.digest == limited.train.digest
+
+
+def test_what_is_left_of_a_corpus_and_what_a_set_lacks_is_told(plan, cache):
+    assert shortages(plan, prepare(plan, cache).manifest) == []
+    wanting = replace(plan, test_clips=500)
+    assert shortages(wanting, prepare(wanting, cache).manifest) == [
+        "only 6 clips of test speech are scored, where --test-clips is 500: there is no more"
+    ]
+
+
+def test_corpus_that_is_used_in_part_is_told(plan, cache, monkeypatch):
+    monkeypatch.setattr(data.plan, "RESPONSES", {"train": 4, "val": 2, "test": 2})
+    manifest = prepare(plan, cache).manifest
+    (line,) = shortages(plan, manifest)
+    assert "train rirs 4 of 12 files" in line
+    assert "--hours takes more or less" in line
+    named = replace(plan, hours=(0.001, 1.0, 0.0005), test_clips=6)
+    part, scored = shortages(named, prepare(named, cache).manifest)
+    assert " of 24 files" in part
+    assert "as --hours says: train speech" in part
+    assert "--hours takes more of it" in scored

@@ -55,6 +55,27 @@ def test_students_with_the_epochs_that_fit_fit() -> None:
     assert needed < 1440 < 2 * needed
 
 
+@pytest.mark.parametrize(("slots", "students"), [(2, 1), (16, 3)])
+def test_no_student_gets_more_epochs_than_fit_it_alone(slots: int, students: int) -> None:
+    now = clock(slots=slots, budget=1500.0)
+    epochs = now.epochs([choice(LARGE)] * students, 60.0, 1000)
+    assert 10 < epochs < 1000
+    assert now.fits(choice(LARGE), epochs, 60.0)
+
+
+def test_the_first_student_may_start_while_any_time_is_left() -> None:
+    now = clock(budget=100.0)
+    assert not now.fits(choice(LARGE), 1000, 60.0)
+    assert now.fits(choice(LARGE), 1000, 60.0, first=True)
+    assert not now.fits(choice(LARGE), 1000, 110.0, first=True)
+
+
+def test_preparation_grows_with_the_teacher_and_with_what_it_makes_targets_for() -> None:
+    now = clock()
+    assert 0 < now.preparation(None, 0) < now.preparation(SMALL, 0) < now.preparation(TEACHER, 0)
+    assert now.preparation(TEACHER, 0) < now.preparation(TEACHER, 264)
+
+
 def test_student_that_does_not_fit_into_the_time_left_may_not_start() -> None:
     seconds = clock().student_seconds(choice(), 10)
     assert clock(budget=60.0 + seconds + 5).fits(choice(), 10, 60.0)

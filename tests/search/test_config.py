@@ -19,8 +19,8 @@ def config_of(*flags: str) -> SearchConfig:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_configuration_survives_a_turn_as_json(preset: str) -> None:
-    for flags in ([], FOLDERS, ["--sizes", "E,64/16", "--hours", "2,1,1", "--time-budget", "8h"]):
-        config = config_of("--preset", preset, *flags)
+    for flags in ([], ["--sizes", "E,64/16", "--hours", "2,1,1", "--time-budget", "8h"]):
+        config = config_of(*FOLDERS, "--preset", preset, *flags)
         assert SearchConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -32,6 +32,19 @@ def test_space_is_what_fits_of_what_was_asked_for() -> None:
     assert all(size.microphones == 3 for size in config.space(3).feasible())
     named = replace(config, sizes=("E", "64/16", "80/32"), budget="2GMAC").space(5)
     assert {str(size) for size in named.feasible()} == {"80/32", "64/16"}  # E is 80/32
+
+
+@pytest.mark.parametrize("name", ["mlflow.db", "mlflow.db-wal", "MLflow.db", "mlflow-artifacts", "cache"])
+def test_names_of_what_else_lies_in_the_storage_root_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"--name {name} is taken in .*; choose another"):
+        config_of("--name", name)
+
+
+def test_name_of_a_tracking_store_of_ones_own_is_refused() -> None:
+    flags = ["--storage", "somewhere", "--tracking-uri", "sqlite:///somewhere/mine.db"]
+    with pytest.raises(InputError, match=r"--name mine.db is taken"):
+        config_of(*flags, "--name", "mine.db")
+    assert config_of(*flags, "--name", "cache-study").name == "cache-study"
 
 
 def test_folder_is_absolute_below_the_storage() -> None:

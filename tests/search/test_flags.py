@@ -20,19 +20,20 @@ def test_preset_follows_from_folders_and_time() -> None:
     assert config_of("--time-budget", "1h").preset == "demo"
     assert config_of(*FOLDERS, "--time-budget", "1h").preset == "short"
     assert config_of(*FOLDERS).preset == "full"
-    assert config_of("--preset", "paper").preset == "paper"
+    assert config_of(*FOLDERS, "--preset", "paper").preset == "paper"
 
 
 def test_each_flag_overrides_its_part_of_the_preset() -> None:
     plain = config_of("--name", "x")
     config = config_of(
-        "--name", "x", "--methods", " none , t-lstm", "--schedules", "linear", "--init", "random", "--sizes", "E,G",
-        "--trials", "3", "--sampler", "random", "--epochs", "2", "--lr", "1e-4", "--lr-schedule", "plateau",
+        "--name", "x", "--methods", " none , t-lstm", "--schedules", "linear,constant", "--init", "random",
+        "--sizes", "E,G", "--trials", "3", "--sampler", "random",
+        "--epochs", "2", "--lr", "1e-4", "--lr-schedule", "plateau",
         "--batch", "2", "--alpha", "0.3", "--gram", "frame", "--gram-normalise", "cosine", "--soft-scale", "none",
         "--precision", "fp32", "--teacher-size", "B", "--teacher-time", "2min", "--time-budget", "1h30min",
         "--cpus-per-trial", "2", "--seed", "7", "--train-clips", "9", "--no-remix",
     )  # fmt: skip
-    assert (config.methods, config.schedules, config.inits) == (("none", "t-lstm"), ("linear",), ("random",))
+    assert (config.methods, config.schedules, config.inits) == (("none", "t-lstm"), ("linear", "constant"), ("random",))
     assert (config.sizes, config.trials, config.sampler) == (("E", "G"), 3, "random")
     train = config.train
     assert (train.epochs, train.lr, train.lr_schedule, train.batch, train.alpha) == (2, 1e-4, "plateau", 2, 0.3)
@@ -45,9 +46,36 @@ def test_each_flag_overrides_its_part_of_the_preset() -> None:
     assert train.clip_norm == plain.train.clip_norm  # what no flag names stays
 
 
-def test_epochs_that_are_named_are_not_fitted_to_the_time() -> None:
-    assert config_of().fit_epochs
-    assert not config_of("--epochs", "3").fit_epochs
+def test_paper_trains_the_papers_teacher_and_needs_corpora() -> None:
+    assert config_of(*FOLDERS, "--preset", "paper").teacher_size == "A"
+    assert config_of(*FOLDERS, "--preset", "paper", "--teacher-size", "B").teacher_size == "B"
+    assert config_of(*FOLDERS, "--preset", "paper", "--teacher", "t.safetensors").teacher_size is None
+    with pytest.raises(InputError, match=r"--preset paper .* give --speech, --noise and --rirs"):
+        config_of("--preset", "paper")
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--teacher", "t.safetensors", "--teacher-size", "B"], "--teacher-size is .* but --teacher t.safetensors"),
+        (["--teacher", "t.safetensors", "--teacher-time", "9min"], "--teacher-time is .* leave one of the two out"),
+        (["--teacher-time", "2min"], "demo's teacher is trained already; add --teacher-size"),
+        (["--alpha", "0.3"], "add --schedules constant"),
+        (["--alpha", "0.3", "--schedules", "constant", "--methods", "none"], "--alpha is for KD"),
+        (["--gram", "frame", "--methods", "none,linear"], "--gram is for .*t-lstm.*; add one to --methods"),
+        (["--gram-normalise", "cosine", "--methods", "none"], "leave --gram-normalise out"),
+    ],
+)
+def test_flag_that_nothing_heeds_is_refused(flags: list[str], complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        config_of(*flags)
+
+
+def test_flags_that_are_heeded_are_taken() -> None:
+    assert config_of("--alpha", "0.3", "--schedules", "constant").train.alpha == 0.3
+    assert config_of("--gram", "frame").train.gram.form == "frame"
+    assert config_of(*FOLDERS, "--teacher-time", "2min").teacher_time == 120
+    assert config_of("--teacher-size", "C", "--teacher-time", "2min").teacher_time == 120
 
 
 def test_precision_is_decided_once_for_the_whole_search() -> None:

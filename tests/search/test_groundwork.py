@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import io
-import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +12,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from data.cores import usable_cores
 from data.errors import InputError
 from data.files import read_json
 from data.plan import Sets, prepare
@@ -20,6 +21,7 @@ from model.pace import Pace
 from search.clock import Clock
 from search.flags import read_flags, search_config
 from search.groundwork import Groundwork
+from search.ray_session import Machine
 
 Make = Callable[..., Groundwork]
 
@@ -66,19 +68,32 @@ def test_sets_are_told_with_what_could_not_be_used(ground: Make, tmp_path: Path,
 
 
 def test_students_at_a_time_follow_from_what_each_is_given(ground: Make) -> None:
-    assert ground().slots(4) == 4
-    assert ground(cpus_per_trial=2.0).slots(5) == 2
-    assert ground(cpus_per_trial=0.5).slots(2) == 4
+    assert ground().slots() == usable_cores()
+    assert ground().slots([Machine(4)]) == 4
+    assert ground(cpus_per_trial=2.0).slots([Machine(5)]) == 2
+    assert ground(cpus_per_trial=0.5).slots([Machine(2)]) == 4
     with pytest.raises(InputError, match="--cpus-per-trial 3 is more than the 2 CPUs there are; lower it to 2"):
-        ground(cpus_per_trial=3.0).slots(2)
+        ground(cpus_per_trial=3.0).slots([Machine(2)])
 
 
 def test_gpus_bound_the_students_at_a_time(ground: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert ground(gpus_per_trial=0.25).slots(16) == 4
-    assert ground(gpus_per_trial=0.25).slots(2) == 2
+    assert ground(gpus_per_trial=0.5, cpus_per_trial=0.1).slots() == 2
+    assert ground(gpus_per_trial=0.25).slots([Machine(16, 1)]) == 4
     with pytest.raises(InputError, match="--gpus-per-trial 2 is more than the 1 GPUs there are; lower it to 1"):
-        ground(gpus_per_trial=2.0).slots(16)
+        ground(gpus_per_trial=2.0).slots([Machine(16, 1)])
+
+
+def test_a_clusters_machines_count_and_not_this_one(ground: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert ground(gpus_per_trial=0.5).slots([Machine(4), Machine(8, 2), Machine(1, 4)]) == 5
+    assert ground(cpus_per_trial=3.0).slots([Machine(4), Machine(2), Machine(6)]) == 3
+    with pytest.raises(InputError, match="more than the 0 GPUs the largest machine of the cluster has; leave it out"):
+        ground(gpus_per_trial=0.25).slots([Machine(4), Machine(4)])
+    with pytest.raises(InputError, match="more than the 4 CPUs the largest machine of the cluster has; lower it to 4"):
+        ground(cpus_per_trial=6.0).slots([Machine(4), Machine(4)])
+    with pytest.raises(InputError, match="no machine of the cluster has 2 CPUs and 1 GPUs for a student"):
+        ground(cpus_per_trial=2.0, gpus_per_trial=1.0).slots([Machine(4), Machine(1, 1)])
 
 
 def test_search_keeps_a_copy_of_its_teacher_and_needs_no_other(
@@ -131,21 +146,36 @@ def test_clock_knows_the_amounts_of_data(ground: Make, sets: Sets) -> None:
     assert clock.pace.step(Size(8, 4)) > 0
 
 
-def test_epochs_are_fitted_to_the_time_only_where_they_shall_be(ground: Make, sets: Sets) -> None:
-    fixed, fitted = (ground(time_budget=200.0, fit_epochs=fit) for fit in (False, True))
-    train = replace(fixed.config.train, epochs=500)
-    fixed, fitted = (ground(time_budget=200.0, fit_epochs=fit, train=train) for fit in (False, True))
-    assert fixed.epochs(slow(sets, fixed), None)[0] == 500
-    epochs, choices = fitted.epochs(slow(sets, fitted), None)
+def test_epochs_are_what_fits_into_the_time_and_never_more_than_asked_for(ground: Make, sets: Sets) -> None:
+    train = replace(ground().config.train, epochs=500)
+    fitted = ground(time_budget=200.0, train=train)
+    clock = slow(sets, fitted)
+    epochs, students = fitted.epochs(clock, None)
     assert 1 < epochs < 200
-    assert len(choices) == 3
-    endless = ground(fit_epochs=True, train=train)
+    assert len(students.all) == 3
+    assert clock.fits(students.first[0], epochs, fitted.reserve(clock, None))  # or nothing would be trained
+    few = ground(time_budget=200.0, train=replace(train, epochs=2))
+    assert few.epochs(slow(sets, few), None)[0] == 2
+    endless = ground(train=train)
     assert endless.epochs(slow(sets, endless), None)[0] == 500
+
+
+@pytest.mark.parametrize("preset", ["full", "paper", "short"])
+def test_every_preset_fits_its_epochs_to_a_time_budget(
+    tmp_path: Path, ground: Make, sets: Sets, corpus_flags: list[str], preset: str
+) -> None:
+    flags = ["--budget", "1GMAC", *corpus_flags, "--preset", preset, "--time-budget", "10min"]
+    config = search_config(read_flags([*flags, "--storage", str(tmp_path), "--name", "x"]))
+    one = replace(ground(), config=config, space=config.space(5))
+    clock = replace(slow(sets, one), train=config.train)
+    epochs, students = one.epochs(clock, None)
+    assert 1 <= epochs < config.train.epochs
+    assert clock.fits(students.first[0], epochs, one.reserve(clock, None))
 
 
 def test_epochs_are_decided_once_for_all_sessions(ground: Make, sets: Sets, tmp_path: Path) -> None:
     train = replace(ground().config.train, epochs=500)
-    one = ground(time_budget=200.0, fit_epochs=True, train=train)
+    one = ground(time_budget=200.0, train=train)
     epochs = one.decide_epochs(slow(sets, one), None)
     assert read_json(tmp_path / "x" / "epochs.json")["epochs"] == epochs
     faster = replace(one.clock(sets, 2), pace=Pace(0.001, 0.0))
@@ -160,27 +190,17 @@ def test_time_that_is_too_short_names_one_that_is_not(ground: Make, sets: Sets, 
     with pytest.raises(InputError) as caught:
         short.decide_epochs(slow(sets, short), None)
     assert not (tmp_path / "x").exists()
-    minutes = int(str(caught.value).rpartition(" ")[2].removesuffix("min"))
+    (minutes,) = map(int, re.findall(r"at least --time-budget (\d+)min", str(caught.value)))
     assert "--time-budget 30 s leaves" in str(caught.value)
     enough = ground(time_budget=60.0 * minutes)
     assert enough.decide_epochs(slow(sets, enough), None) == 1
 
 
 def test_time_for_a_teacher_to_be_trained_counts(ground: Make, sets: Sets) -> None:
-    clock, (first, *_) = slow(sets, ground()), ground().epochs(slow(sets, ground()), None)[1]
+    clock, first = slow(sets, ground()), ground().epochs(slow(sets, ground()), None)[1].first[0]
     needed = clock.reserve(Size(16, 4), Size(128, 32)) + clock.student_seconds(first, 1)
     teachers = (ground().config.teacher, None)
     given, trained = (ground(time_budget=1.3 * needed, teacher=teacher) for teacher in teachers)
     given.check_time(slow(sets, given), sets)
     with pytest.raises(InputError, match=r"--time-budget .* leaves"):  # a third of it is the teacher's
         trained.check_time(slow(sets, trained), sets)
-
-
-def test_dry_run_reckons_with_the_teacher(ground: Make, sets: Sets, tmp_path: Path) -> None:
-    one = ground(teacher=None, teacher_size="16/4", time_budget=600.0)
-    one.dry_run()
-    text = said(one)
-    assert "one of size 16/4 would be trained first, in 3 min 20 s" in text
-    assert f"{os.cpu_count()} at a time" in text
-    assert "Nothing was trained." in text
-    assert not (tmp_path / "x").exists()

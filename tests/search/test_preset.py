@@ -19,6 +19,8 @@ def test_paper_has_the_papers_figures() -> None:
     assert train.clip_norm is None
     assert paper.precision == "fp32"
     assert paper.time_budget is None
+    assert paper.teacher_size == "A"
+    assert paper.own_corpora
 
 
 def test_demo_is_what_the_readme_promises() -> None:

@@ -296,6 +296,13 @@ def test_dry_run_shows_what_would_run_and_leaves_nothing(
     assert not brackets.exists()
 
 
+def test_dry_run_as_json_has_nothing_else_on_stdout(tmp_path: Path, tiny_flags: list[str], capsys) -> None:
+    assert main([*tiny_flags, "--storage", str(tmp_path / "runs"), "--dry-run", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["students"]["most"] == 3
+    assert printed.err.endswith("Nothing was trained.\n")
+
+
 def test_resumed_search_takes_its_configuration_from_its_folder(stopped: Path, tiny_flags: list[str]) -> None:
     first = search_config(read_flags([*tiny_flags, "--storage", str(stopped.parent), "--name", "old"]))
     flags = ["--resume", "old", "--storage", str(stopped.parent)]
@@ -335,6 +342,7 @@ def test_corpus_without_a_usable_file_ends_the_command_with_code_2_and_one_line(
         (["--budget", "1.0"], "1.0GMAC/s"),
         (["--budget", "1.0GMAC", "--name", "../x"], "'../x'"),
         (["--budget", "1.0GMAC", "--address", "127.0.0.1:1"], "nothing answers"),
+        (["--budget", "1.0GMAC", "--address", "127.0.0.1:1", "--dry-run"], "nothing answers"),
     ],
 )
 def test_bad_input_ends_the_command_with_code_2_and_one_line(tmp_path: Path, flags: list[str], named: str) -> None:

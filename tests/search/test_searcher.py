@@ -31,6 +31,15 @@ def test_a_suggestion_is_the_number_and_the_fields_of_the_choice(proposals: Prop
     assert Choice(**config["choice"]) == proposals.trials()[0].choice
 
 
+def test_it_counts_what_this_session_has_started(proposals: Proposals) -> None:
+    proposals.propose(0)
+    searcher = TuneSearcher(proposals, limit=2)
+    assert searcher.started == 0
+    searcher.suggest("a")
+    searcher.suggest("b")
+    assert searcher.started == 1
+
+
 def test_the_search_finishes_with_the_space(proposals: Proposals) -> None:
     searcher = TuneSearcher(proposals)
     suggestions = [searcher.suggest(name) for name in "abcde"]
