@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +31,15 @@ Open = Callable[..., Session]
 
 class Reached(Exception):  # noqa: N818 - it is no error
     """A session has come as far as it should."""
+
+
+class Quiet:
+    """In place of a `search.tracking.Tracker`."""
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
 
 
 @pytest.fixture
@@ -76,6 +86,36 @@ def test_search_that_ends_before_its_first_student_leaves_no_folder(
     with pytest.raises(type(error)):
         session.run()
     assert not session.folder.exists()
+
+
+def test_search_whose_time_turns_out_too_short_for_students_leaves_no_folder(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_short(*_: Any) -> int:
+        raise InputError("too short")
+
+    monkeypatch.setattr(search.session, "Tracker", Quiet)
+    monkeypatch.setattr(Session, "_score_beside", lambda *_: None)
+    monkeypatch.setattr(Groundwork, "decide_epochs", too_short)
+    session = opened()
+    with pytest.raises(InputError, match="too short"):
+        session.run()
+    assert not session.folder.exists()
+
+
+def test_how_to_go_on_is_said_before_ray_ends_which_a_second_signal_may_cut_short(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    session = opened()
+    monkeypatch.setattr(Groundwork, "clock", interrupted)
+    monkeypatch.setattr(search.session, "stop_ray", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.run()
+    assert isinstance(session.console.file, io.StringIO)
+    assert "Go on with: python search/run.py --resume x --storage" in session.console.file.getvalue()
 
 
 def test_new_search_whose_folder_has_come_into_being_meanwhile_is_refused(opened: Open) -> None:
@@ -136,12 +176,6 @@ def test_tracking_server_that_is_away_ends_a_new_search_and_no_resumed_one(
 def test_machine_that_fails_students_ends_the_search_and_leaves_them_to_a_later_session(
     opened: Open, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Quiet:
-        def __init__(self, *_: Any) -> None: ...
-
-        def __getattr__(self, name: str) -> Callable[..., None]:
-            return lambda *_: None
-
     handed_out: list[list[int]] = []
 
     def disk_full(session: Session, job: Any, searcher: TuneSearcher, follower: Any, slots: int) -> None:
