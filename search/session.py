@@ -175,9 +175,9 @@ class Session:
         """Trains the students and ends the search. Returns the exit code."""
         config = self.config
         sampler: Sampler = "random" if config.sampler == "random" else "tpe"
-        proposals = Proposals(self.space, self.folder / JOURNAL, config.seed, sampler)
         self._score_beside(sets, teacher)
         epochs = self.ground.decide_epochs(clock, teacher)  # now, when nothing else takes time before the students
+        proposals = Proposals(self.space, self.folder / JOURNAL, config.seed, sampler)
         reserve = self.ground.reserve(clock, None if teacher is None else teacher.net.size)
         deadline = None if config.time_budget is None else self.started + config.time_budget - reserve
         job = StudentJob(
