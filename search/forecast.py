@@ -9,6 +9,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from search.config import SearchConfig
+from search.run_folder import JOURNAL
 from search.sampler import START, Proposals, Sampler
 from search.space import Choice, Space
 
@@ -35,7 +36,7 @@ def forecast(config: SearchConfig, space: Space) -> Forecast:
     """
     sampler: Sampler = "random" if config.sampler == "random" else "tpe"
     with tempfile.TemporaryDirectory() as folder:
-        journal, copy = config.folder / "study.journal", Path(folder) / "study.journal"
+        journal, copy = config.folder / JOURNAL, Path(folder) / JOURNAL
         if journal.exists():
             shutil.copyfile(journal, copy)
         proposals = Proposals(space, copy, config.seed, sampler)
