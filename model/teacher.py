@@ -86,6 +86,7 @@ def train_teacher(
     *,
     start: FTJNF | None = None,
     deadline: float | None = None,
+    splits: Mapping[str, Any] | None = None,
     tell: Any = print,
 ) -> FTJNF:
     """Trains a teacher, or goes on where an earlier run of the same recipe stopped.
@@ -97,6 +98,7 @@ def train_teacher(
         device: where to train.
         start: weights to begin from; None for a random start from the seed.
         deadline: `time.monotonic()` at which the training ends with the epoch it is in; None for no limit.
+        splits: `Sets.splits` by the name of the file in `OUT.state/` that will hold it.
         tell: called with a line after each epoch.
 
     Returns:
@@ -110,6 +112,8 @@ def train_teacher(
     net = start if start is not None else FTJNF(config.size)
     state = state_of(out)
     training = Training(config, net, train, val, None, None, state, device, recipe.to_dict())
+    for name, files in (splits or {}).items():  # now that the state is known to be of these sounds
+        write_json(state / name, files)
     if training.history or training.progress.steps:
         within = f" and {training.progress.steps} steps" if training.progress.steps else ""
         tell(f"going on after epoch {len(training.history)}{within} of an earlier run")
@@ -241,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         asked = TeacherRecipe(plan, config, arguments.and_demo, start=digest).to_dict() | {"seconds": seconds}
         epochs = decided_epochs(state, asked)
         sets = prepare(plan, progress=progress_line)
-        write_json(state / "splits.json", sets.splits)
+        splits = {"splits.json": sets.splits}
         for line in shortages(plan, sets.manifest):
             print(line, flush=True)
         train: Examples = sets.train
@@ -249,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         digests = sets.digests
         if arguments.and_demo:
             demo = prepare(plan.of_demo(), progress=progress_line)
-            write_json(state / "splits-demo.json", demo.splits)
+            splits["splits-demo.json"] = demo.splits
             train, val = JoinedExamples(sets.train, demo.train), JoinedExamples(sets.val, demo.val)
             digests |= {f"demo {name}": digest for name, digest in demo.digests.items()}
         if start is not None and config.nested and rule_for(made) != "leading":  # what matters most must lead
@@ -267,7 +271,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         whole = TeacherRecipe(plan, config, arguments.and_demo, digests, digest)
         recipe = whole.to_dict()
         net = train_teacher(whole, train, val, arguments.out, device, start=start, deadline=deadline,
-                            tell=lambda line: print(line, flush=True))  # fmt: skip
+                            splits=splits, tell=lambda line: print(line, flush=True))  # fmt: skip
         print(f"weights: {arguments.out}")
     for line in shortages(plan, sets.manifest) if arguments.command == "score" else ():
         print(line)

@@ -164,8 +164,11 @@ def test_state_is_not_gone_on_from_when_the_sounds_or_the_array_have_changed_in_
         train(*flags)
     array.write_text(json.dumps([[0, 0, 0.01 * i] for i in range(5)]))
     (speech / "clips" / "de_0_0.mp3").write_bytes((speech / "clips" / "de_1_1.mp3").read_bytes())
+    splits = tmp_path / "teacher.safetensors.state" / "splits.json"
+    before = splits.read_text()
     with pytest.raises(InputError, match="checkpoint of other settings or other data"):
         train(*flags)
+    assert splits.read_text() == before, "it still tells of the sounds of the state"
 
 
 def test_start_of_a_training_that_goes_on_must_be_the_same(train, tmp_path):
