@@ -142,7 +142,7 @@ def test_failed_trial_ends_its_run_with_the_reason(table: LiveTable) -> None:
 
 def test_reason_of_a_student_that_failed_stands_on_its_run(table: LiveTable) -> None:
     tracker = RecordingTracker()
-    follower = Follower(table, tracker, lambda number: None)  # type: ignore[arg-type]
+    follower = Follower(table, tracker, JOB, lambda number: None)  # type: ignore[arg-type]
     follower.on_trial_start(0, [], trial())
     failed = {"state": "FAIL", "final": True, "stopped": "diverged", "reason": "the loss is nan"}
     follower.on_trial_result(1, [], trial(), failed)
