@@ -10,6 +10,7 @@ Neural Networks", and 2019, "Universally Slimmable Networks"), brought to the tw
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -24,6 +25,16 @@ SMALLEST = (8, 4)
 """Hidden units over frequency and over time of the narrowest slice, those of the smallest student of a search."""
 SOFT_SHARE = 0.5
 """Weight of what the whole network teaches, against the hard loss. The soft term is scaled to the hard one's value."""
+
+
+SLICES = 6
+"""Widths that are trained in one epoch, in turns; each epoch draws others. Memory of a size serves the same size again:
+with other widths in every step, a step took half as long again and the process grew without end."""
+
+
+def slice_of_step(whole: Size, seeds: Sequence[int], step: int) -> Size:
+    """Widths of the slice that a step trains; `seeds` are those of the epoch."""
+    return draw_size(whole, np.random.default_rng([*seeds, step % SLICES]))
 
 
 def draw_size(whole: Size, rng: np.random.Generator) -> Size:
@@ -57,21 +68,19 @@ def add_gradients(net: FTJNF, part: FTJNF) -> None:
         view += parameter.grad.reshape(view.shape)
 
 
-def train_slice(
-    net: FTJNF, whole: Activations, spectrum: Tensor, clean: Tensor, precision: str, rng: np.random.Generator
-) -> None:
-    """Adds to the network's gradients those of one slice of random widths on the same batch.
+def train_slice(net: FTJNF, size: Size, whole: Activations, spectrum: Tensor, clean: Tensor, precision: str) -> None:
+    """Adds to the network's gradients those of one slice on the same batch.
 
     Args:
         net: after the backward pass of its own loss.
+        size: of the slice.
         whole: what it computed.
         spectrum: (B, M, K, L) complex STFT of the noisy signals.
         clean: (B, N) targets.
         precision: "fp32" or "bf16".
-        rng: draws the widths.
     """
     assert whole.linear is not None
-    part = leading_slice(net, draw_size(net.size, rng))
+    part = leading_slice(net, size)
     with arithmetic(precision, spectrum.device):
         output = part(spectrum)
     hard = hard_loss(apply_mask(output, spectrum, clean.shape[-1]), clean)

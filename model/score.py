@@ -19,6 +19,7 @@ from data import RATE
 from data.array import Array
 from data.examples import ExampleSet
 from data.scene import SNRS_DB
+from model.allocator import release_freed_memory
 from model.ftjnf import FTJNF, REFERENCE
 from model.pesq_pool import PesqPool
 
@@ -153,6 +154,7 @@ def score(
         if len(pairs) == 4 * len(SNRS_DB) or index == len(examples) - 1:
             scores += pool.scores(pairs)
             pairs = []
+            release_freed_memory()  # clips differ in length
             if progress is not None:
                 progress((index + 1) / len(examples))
     table = [np.asarray(column, dtype=np.float64).reshape(-1, len(SNRS_DB)) for column in (scores, si_sdr, estoi)]

@@ -22,11 +22,12 @@ from torch import Tensor
 from data.errors import InputError
 from data.examples import Examples
 from data.files import text_digest
+from model.allocator import release_freed_memory
 from model.checkpoint import read_checkpoint, write_checkpoint
 from model.distill import METHODS, Stage, total_loss
 from model.epoch import EpochRecord, Progress
 from model.ftjnf import FTJNF
-from model.nested import train_slice
+from model.nested import slice_of_step, train_slice
 from model.objective import Objective
 from model.plateau import Plateau
 from model.stft import stft
@@ -114,6 +115,8 @@ class Training:
             self.progress.seconds = time.monotonic() - started
             if time.monotonic() - self._saved >= SAVE_EVERY:
                 self._save()
+        if config.nested:
+            release_freed_memory()
         train = self.progress.means()
         alpha = stage.alpha(self._epoch_in_stage + (steps - 1) / steps, config.epochs)
         val_hard, val_soft = self._validate(stage, alpha)
@@ -177,8 +180,8 @@ class Training:
         loss = total_loss(alpha, hard, soft)
         loss.backward()
         if config.nested:
-            rng = np.random.default_rng([config.seed, self.stage, self._epoch_in_stage, step])
-            train_slice(self.net, output, spectrum, clean, config.precision, rng)
+            size = slice_of_step(config.size, (config.seed, self.stage, self._epoch_in_stage), step)
+            train_slice(self.net, size, output, spectrum, clean, config.precision)
         if config.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), config.clip_norm)
         self._optimiser.step()

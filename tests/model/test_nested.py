@@ -12,7 +12,7 @@ from data.errors import InputError
 from model.distill import mean_absolute_difference
 from model.ftjnf import FTJNF, Size, apply_mask
 from model.losses import hard_loss
-from model.nested import SOFT_SHARE, add_gradients, draw_size, leading_slice, train_slice
+from model.nested import SLICES, SOFT_SHARE, add_gradients, draw_size, leading_slice, slice_of_step, train_slice
 from model.slicing import cut, importance
 from model.stft import stft
 from model.train_config import TrainConfig
@@ -83,8 +83,8 @@ def test_slice_learns_half_from_the_target_and_half_from_the_whole(network):
     whole = net(spectrum)
     for parameter in net.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    train_slice(net, whole, spectrum, clean, "fp32", np.random.default_rng(3))
-    part = leading_slice(net, draw_size(net.size, np.random.default_rng(3)))
+    part = leading_slice(net, Size(9, 5, microphones=2))
+    train_slice(net, part.size, whole, spectrum, clean, "fp32")
     out = part(spectrum)
     hard = hard_loss(apply_mask(out, spectrum, 1500), clean)
     soft = mean_absolute_difference(whole.linear, out.linear)
@@ -100,6 +100,15 @@ def test_widths_reach_from_the_smallest_student_to_the_whole():
     assert {size.t_hidden for size in sizes} == set(range(4, 17))
     narrow = sum(size.f_hidden < 8 * 8**0.5 for size in sizes) / len(sizes)  # the middle on a logarithmic scale
     assert narrow == pytest.approx(0.5, abs=0.05)
+
+
+def test_an_epoch_has_few_widths_in_turns_and_the_next_one_others():
+    def sizes(epoch: int) -> list[Size]:
+        return [slice_of_step(Size(64, 16), (0, 0, epoch), step) for step in range(3 * SLICES)]
+
+    assert sizes(0) == sizes(0)[:SLICES] * 3
+    assert len(set(sizes(0))) > 1
+    assert set(sizes(0)) != set(sizes(1))
 
 
 def test_whole_narrower_than_the_smallest_student_is_its_own_slice():
