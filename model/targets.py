@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from data.errors import InputError
 from data.examples import ExampleSet
 from data.files import locked, making, read_json, text_digest, write_json
 from model.distill import METHODS, ORDER
-from model.ftjnf import FTJNF, Layer
+from model.ftjnf import FTJNF, Layer, Size
 from model.gram import Gram, at_positions, draw_positions
 from model.precision import arithmetic
 from model.stft import BINS, frames, stft
@@ -125,6 +126,60 @@ class CachedTargets:
         return with_mask(targets), positions
 
 
+def targets_bytes(size: Size, examples: int, length: int, methods: Sequence[str], gram: Gram) -> int:
+    """Bytes of a set's targets on disk.
+
+    Args:
+        size: of the teacher.
+        examples: in the set.
+        length: L, frames of an example.
+        methods: the KD methods that will be trained.
+        gram: of the form "positions".
+    """
+    layers = layers_of(methods)
+    widths = {"f_lstm": size.f_hidden * (2 if size.bi_freq else 1), "t_lstm": size.t_hidden}
+    count = min(gram.positions, BINS * length)
+    lstms = [widths[layer] for layer in layers if layer in widths]
+    whole = 2 * 2 * BINS * length if "linear" in layers else 0
+    return examples * (whole + POSITION_SETS * count * (2 * sum(lstms) + (4 if lstms else 0)))
+
+
+def drop_oldest(cache: Path, needed: float, limit: float, keep: Container[Path] = ()) -> None:
+    """Makes room for so many bytes in a cache of targets, by dropping those that were made longest ago.
+
+    Args:
+        cache: folder of the targets.
+        needed: bytes.
+        limit: most bytes in the folder.
+        keep: what must not be dropped.
+    """
+    folders = sorted(Path(cache).glob("targets-*"), key=lambda folder: folder.stat().st_mtime)
+    sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for folder in folders if folder.is_dir()}
+    total = sum(sizes.values())
+    for folder, size in sizes.items():
+        if total + needed <= limit:
+            return
+        if folder not in keep:
+            shutil.rmtree(folder, ignore_errors=True)
+            total -= size
+
+
+def targets_folder(
+    net: FTJNF, examples: ExampleSet, methods: Sequence[str], gram: Gram, cache: Path, *, seed: int, precision: str
+) -> tuple[Path, dict[str, Any]]:
+    """Where the targets of a set lie, and the key that the folder is named by: stale targets are never met."""
+    key = {
+        "format": FORMAT,
+        "teacher": network_digest(net),
+        "set": examples.digest,
+        "layers": layers_of(methods),
+        "positions": gram.positions,
+        "seed": seed,
+        "precision": precision,
+    }
+    return Path(cache) / f"targets-{text_digest(key)}", key
+
+
 def build_targets(
     net: FTJNF,
     examples: ExampleSet,
@@ -164,16 +219,7 @@ def build_targets(
         return None
     if len(set(examples.lengths.tolist())) != 1:
         raise InputError(f"targets need examples of one length, but {examples.folder} has several")
-    key = {
-        "format": FORMAT,
-        "teacher": network_digest(net),
-        "set": examples.digest,
-        "layers": layers,
-        "positions": gram.positions,
-        "seed": seed,
-        "precision": precision,
-    }
-    folder = Path(cache) / f"targets-{text_digest(key)}"
+    folder, key = targets_folder(net, examples, methods, gram, cache, seed=seed, precision=precision)
     if (folder / "index.json").exists():
         return CachedTargets(folder)
     with locked(folder.with_name(f".{folder.name}.lock")):  # students that begin at once wait for the first of them

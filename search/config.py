@@ -41,6 +41,7 @@ class SearchConfig:
         teacher_size: of a teacher trained first.
         teacher_time: seconds for its training.
         cpus_per_trial, gpus_per_trial: what Ray reserves for a student.
+        cache_size: bytes that the teacher's outputs may take on disk.
         address: of a Ray cluster; None for this machine alone.
         storage: root of the run folders.
         tracking_uri: MLflow store; None for SQLite in the storage root.
@@ -65,6 +66,7 @@ class SearchConfig:
     teacher_time: float | None
     cpus_per_trial: float
     gpus_per_trial: float
+    cache_size: float
     address: str | None
     storage: str
     tracking_uri: str | None

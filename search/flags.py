@@ -14,7 +14,7 @@ from data.errors import InputError
 from data.files import read_json
 from data.flags import CommandParser, add_data_arguments, data_plan, with_budget
 from data.plan import DataPlan
-from data.units import parse_duration
+from data.units import parse_duration, parse_size
 from model.distill import METHODS, SCHEDULES
 from model.macs import Budget
 from model.precision import PRECISIONS, choose_device, choose_precision
@@ -101,6 +101,7 @@ def parser() -> CommandParser:
     run.add_argument("--time-budget", metavar="12min", help="from the start to the printed front (demo: 12min)")
     run.add_argument("--cpus-per-trial", type=float, help="default: 1")
     run.add_argument("--gpus-per-trial", type=float, help="default: 0; 0.25 puts four students on a GPU")
+    run.add_argument("--cache-size", metavar="20GB", help="disk for the teacher's outputs (default: 20GB)")
     run.add_argument("--address", help="of a Ray cluster, HOST:PORT or auto (default: this machine alone)")
     run.add_argument("--storage", type=Path, metavar="DIR", help="root of the run folders (default: runs)")
     run.add_argument("--tracking-uri", help="MLflow store (default: SQLite in the storage root)")
@@ -170,6 +171,7 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         teacher_time=parse_duration(flags.teacher_time) if flags.teacher_time else None,
         cpus_per_trial=flags.cpus_per_trial if flags.cpus_per_trial is not None else 1.0,
         gpus_per_trial=gpus,
+        cache_size=parse_size(flags.cache_size or "20GB"),
         address=flags.address,
         storage=str(Path(flags.storage or "runs").absolute()),
         tracking_uri=None if flags.tracking_uri is None else absolute_uri(flags.tracking_uri),

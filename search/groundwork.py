@@ -15,12 +15,13 @@ from data.errors import InputError
 from data.examples import ExampleSet
 from data.files import read_json, write_atomic, write_json
 from data.plan import Sets, prepare, shortages
-from data.units import duration
+from data.units import amount, duration
 from model.ftjnf import Size
 from model.macs import paper_gmac
 from model.pace import measure_pace
 from model.precision import choose_device
-from model.targets import build_targets
+from model.stft import frames
+from model.targets import build_targets, drop_oldest, targets_bytes, targets_folder
 from model.weights import load_network
 from search.clock import Clock
 from search.config import SearchConfig
@@ -168,12 +169,27 @@ class Groundwork:
         if teacher is None or config.address is not None or config.train.gram.form != "positions":
             return
         torch.set_num_threads(usable_cores())
+        cache, gram = self.cache / "targets", config.train.gram
+        seed, precision = config.train.seed, config.train.precision
+        mine: set[Path] = set()
         for examples in (sets.train, sets.val):
-            if isinstance(examples, ExampleSet):
-                build_targets(
-                    teacher.net, examples, config.methods, config.train.gram, self.cache / "targets",
-                    seed=config.train.seed, precision=config.train.precision, device=self.device,
-                )  # fmt: skip
+            if not isinstance(examples, ExampleSet):
+                continue
+            length = frames(int(examples.lengths[0]))
+            needed = targets_bytes(teacher.net.size, len(examples), length, config.methods, gram)
+            if needed > config.cache_size:
+                self.console.print(
+                    f"The teacher's outputs on {len(examples)} examples take {amount(needed)}, more than --cache-size "
+                    f"{amount(config.cache_size)}: the teacher will run in every step of a student with KD, which "
+                    "takes several times as long. A larger --cache-size or fewer --train-clips avoid it."
+                )
+                continue
+            set_of = (teacher.net, examples, config.methods, gram, cache)
+            folder, _ = targets_folder(*set_of, seed=seed, precision=precision)
+            if not folder.exists():
+                drop_oldest(cache, needed, config.cache_size, mine)
+            mine.add(folder)
+            build_targets(*set_of, seed=seed, precision=precision, device=self.device)
 
     def clock(self, sets: Sets, slots: int) -> Clock:
         """The clock of the search, from a few steps of the smallest and the largest size, run as a trial runs them."""

@@ -184,7 +184,7 @@ class Session:
             students=self.folder / "students", cache=self.cache, data=config.data, sets=sets.folders,
             train=replace(config.train, epochs=epochs), methods=config.methods,
             teacher=None if teacher is None else teacher.path, score_every=config.score_every,
-            gpu=config.gpus_per_trial > 0, deadline=deadline,
+            gpu=config.gpus_per_trial > 0, cache_size=config.cache_size, deadline=deadline,
         )  # fmt: skip
         times = ""
         if deadline is not None:

@@ -13,17 +13,19 @@ from typing import Any
 import torch
 
 from data.errors import InputError
-from data.examples import ExampleSet
-from data.files import drop_torn_line, plain, read_json, write_json
+from data.examples import ExampleSet, FreshScenes
+from data.files import drop_torn_line, plain, read_json, text_digest, write_json
 from data.plan import DataPlan, Sets, open_sets
 from model.distill import METHODS
 from model.epoch import EpochRecord
+from model.fresh_targets import FreshTargets
 from model.ftjnf import FTJNF
 from model.pesq_pool import PesqPool
 from model.precision import choose_device
 from model.score import Scores, network_enhancer, score
 from model.slicing import cut, importance, rule_for
-from model.targets import Teacher, TeacherBeside, build_targets, layers_of
+from model.stft import frames
+from model.targets import Teacher, TeacherBeside, build_targets, layers_of, network_digest, targets_bytes
 from model.train import Training
 from model.train_config import TrainConfig
 from model.weights import load_network
@@ -44,6 +46,8 @@ class StudentJob:
         teacher: its weights file, or None.
         score_every: epochs between two scores on the way.
         gpu: whether to train on the GPU that Ray gave the trial.
+        cache_size: bytes that the teacher's outputs may take on disk; where they would take more, the teacher runs
+            beside each training step.
         deadline: `time.time()` after which a student ends with its epoch; None for no limit.
     """
 
@@ -56,6 +60,7 @@ class StudentJob:
     teacher: Path | None
     score_every: int
     gpu: bool
+    cache_size: float = math.inf
     deadline: float | None = None
 
     def folder(self, number: int) -> Path:
@@ -96,7 +101,10 @@ def start_network(config: TrainConfig, teacher: FTJNF | None, rule: str, val: Ex
 def teachers(
     job: StudentJob, config: TrainConfig, net: FTJNF | None, sets: Sets
 ) -> tuple[Teacher | None, Teacher | None]:
-    """Where training and validation get their targets: cached for fixed sets, beside each batch for fresh scenes."""
+    """Where training and validation get their targets: from the cache, whichever student came first filling it.
+
+    Only what does not fit there, and the Gram forms that need whole layers, have the teacher beside each step.
+    """
     if net is None or not METHODS[config.method].layers:
         return None, None
     device = choose_device("auto" if job.gpu else "cpu")
@@ -106,13 +114,23 @@ def teachers(
         return beside, beside
 
     def cached(examples: ExampleSet) -> Teacher:
+        length = frames(int(examples.lengths[0]))
+        if targets_bytes(net.size, len(examples), length, job.methods, config.gram) > job.cache_size:
+            return beside
         targets = build_targets(
             net, examples, job.methods, config.gram, job.cache / "targets", seed=seed, precision=config.precision,
             device=device,
         )  # fmt: skip
         return targets if targets is not None else beside
 
-    return (cached(sets.train) if isinstance(sets.train, ExampleSet) else beside), cached(sets.val)
+    def fresh(scenes: FreshScenes) -> Teacher:
+        layers = layers_of(job.methods)
+        key = [network_digest(net), scenes.digest, layers, config.gram.positions, seed, config.precision]
+        folder = job.cache / "targets" / f"fresh-{text_digest(key)}"
+        return FreshTargets(net, layers, config.gram, seed, config.precision, folder, job.cache_size)
+
+    train = cached(sets.train) if isinstance(sets.train, ExampleSet) else fresh(sets.train)
+    return train, cached(sets.val)
 
 
 def run_student(

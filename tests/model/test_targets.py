@@ -14,8 +14,8 @@ import model.targets
 from data.errors import InputError
 from model.distill import METHODS
 from model.gram import Gram, at_positions
-from model.stft import BINS, stft
-from model.targets import POSITION_SETS, CachedTargets, TeacherBeside, build_targets, layers_of
+from model.stft import BINS, frames, stft
+from model.targets import POSITION_SETS, CachedTargets, TeacherBeside, build_targets, layers_of, targets_bytes
 
 GRAM = Gram(positions=50)
 ALL = tuple(METHODS)
@@ -138,6 +138,15 @@ def test_targets_of_anything_else_are_others(network, tiny_sets, tmp_path):
     with torch.no_grad():
         net.linear.bias[0] += 1e-3
     assert cached(net, tiny_sets.train, tmp_path).folder not in folders, "weights were changed in place"
+
+
+@pytest.mark.parametrize("methods", [["linear"], ["t-lstm"], ["multi", "mask"]])
+def test_bytes_on_disk_are_known_before(network, tiny_sets, tmp_path, methods):
+    net = network()
+    folder = cached(net, tiny_sets.train, tmp_path, methods=methods).folder
+    written = sum(file.stat().st_size for file in folder.iterdir() if file.name != "index.json")
+    length = frames(int(tiny_sets.train.lengths[0]))
+    assert targets_bytes(net.size, len(tiny_sets.train), length, methods, GRAM) == written
 
 
 def test_methods_without_layers_need_no_targets(network, tiny_sets, tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -119,6 +120,34 @@ def test_targets_are_made_once_for_all_students(ground: Make, tmp_path: Path, ca
     assert len([path for path in made if path.name == "index.json"]) == 2  # training and validation
     one.targets(one.teacher(sets), sets)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")} == made
+
+
+def test_targets_that_do_not_fit_are_not_made_and_it_is_said(ground: Make, tmp_path: Path, cache: Path) -> None:
+    data = replace(ground().config.data, remix=False)
+    one = replace(ground(data=data, cache_size=1e5), cache=tmp_path / "cache")
+    sets = prepare(data, cache)
+    one.targets(one.teacher(sets), sets)
+    assert not list((tmp_path / "cache").rglob("index.json"))
+    assert "more than --cache-size 100 KB: the teacher will run in every step" in said(one)
+
+
+def test_targets_of_earlier_searches_make_room(ground: Make, tmp_path: Path, cache: Path) -> None:
+    data = replace(ground().config.data, remix=False)
+    sets = prepare(data, cache)
+    old = tmp_path / "cache" / "targets" / "targets-old"
+    old.mkdir(parents=True)
+    (old / "linear").write_bytes(bytes(10**6))
+    roomy = replace(ground(data=data), cache=tmp_path / "cache")
+    roomy.targets(roomy.teacher(sets), sets)
+    assert old.exists()
+    made = {path.parent for path in (tmp_path / "cache").rglob("index.json")}
+    size = sum(file.stat().st_size for folder in made for file in folder.iterdir())
+    for folder in made:
+        shutil.rmtree(folder)
+    tight = replace(ground(data=data, cache_size=float(size)), cache=tmp_path / "cache")
+    tight.targets(tight.teacher(sets), sets)
+    assert not old.exists()
+    assert {path.parent for path in (tmp_path / "cache").rglob("index.json")} == made
 
 
 @pytest.mark.parametrize(

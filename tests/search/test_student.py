@@ -18,6 +18,7 @@ import search.student
 from data.errors import InputError
 from data.files import read_json
 from data.plan import DataPlan, Sets, prepare
+from model.fresh_targets import FreshTargets
 from model.ftjnf import Size
 from model.score import Scores
 from model.train_config import TrainConfig
@@ -264,11 +265,28 @@ def test_search_without_a_teacher_trains_all_the_same(make_job: Job, tmp_path: P
     assert run(job, replace(NONE, init="random"))[-1]["state"] == "COMPLETE"
 
 
-def test_fresh_scenes_and_whole_grams_have_the_teacher_beside_them(make_job: Job, tmp_path: Path) -> None:
+def test_students_on_fresh_scenes_share_the_teachers_outputs(
+    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = make_job(tmp_path)
+    data = replace(one.data, remix=True)
+    job = replace(one, data=data, sets=prepare(data, one.cache).folders)
+    computed: list[int] = []
+    compute = FreshTargets._compute
+    monkeypatch.setattr(FreshTargets, "_compute", lambda self, i, *rest: computed.extend(i) or compute(self, i, *rest))
+    assert run(job, COSINE)[-1]["state"] == "COMPLETE"
+    distinct = len(computed)
+    assert 0 < distinct <= EPOCHS * data.train_clips
+    assert run(job, Choice.of(Size(6, 4), "t-lstm", "cosine", "random"), number=1)[-1]["state"] == "COMPLETE"
+    assert len(computed) == distinct  # the same scenes, in other batches: the teacher ran once on each
+
+
+def test_whole_grams_and_targets_that_do_not_fit_have_the_teacher_beside_them(
+    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     remix = make_job(tmp_path)
-    data = replace(remix.data, remix=True)
-    sets = prepare(data, remix.cache)
-    assert run(replace(remix, data=data, sets=sets.folders), COSINE)[-1]["state"] == "COMPLETE"
+    monkeypatch.setattr(search.student, "build_targets", lambda *a, **k: pytest.fail("targets on disk"))
+    assert run(replace(remix, cache_size=1e3), COSINE, number=2)[-1]["state"] == "COMPLETE"
     frame = replace(remix, train=replace(remix.train, gram=replace(remix.train.gram, form="frame")))
     assert run(frame, COSINE, number=1)[-1]["state"] == "COMPLETE"
 
