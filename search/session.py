@@ -35,9 +35,10 @@ from search.signals import Signals
 from search.space import Choice, Space
 from search.student import StudentJob
 from search.teaching import SearchTeacher, too_small
+from search.timing import Timing
 from search.tracking import State, Tracker
 from search.tracking_store import default_uri
-from search.trial import trial
+from search.tuning import tune_students
 
 DRAWING = 20
 """Figures are drawn anew when at least so many times the time that it takes has passed: it takes from the trainings."""
@@ -63,6 +64,7 @@ class Session:
     ) -> None:
         self.config, self.space, self.cache, self.console = config, space, cache, console
         self.started, self.resumed = started, resumed
+        self.timing = Timing(started)
         self.folder = config.folder
         self.run_folder = RunFolder(config.folder)
         self.budget = Budget.parse(config.budget)
@@ -100,6 +102,7 @@ class Session:
         self.ground.check()
         machines = self._start_ray() if self.config.address else None
         slots = self.ground.slots(machines)
+        self.timing.begins("data")
         sets = self.ground.sets()
         tracker = Tracker(
             self.config.tracking_uri or default_uri(Path(self.config.storage)), "ftjnf-students", self.folder
@@ -114,19 +117,25 @@ class Session:
             loudly = self._names_a_store()
             if loudly:  # wrong or unreachable: better known before than after
                 tracker.open(*self._for_tracker(sets))
+            self.timing.begins("pace")
             clock = self.ground.clock(sets, slots)
             self.ground.check_time(clock, sets)
+            self.timing.begins("teacher")
             teacher = self.ground.teacher(sets)
+            self.timing.begins("Ray")
             if machines is None:
                 self._start_ray()
             if not loudly:
                 # the default store is a new file on first use, and making it takes seconds: beside what follows
                 opening = (*self._for_tracker(sets), self._warn_of_tracking)
                 threading.Thread(target=tracker.open_patiently, args=opening, daemon=True).start()
+            self.timing.begins("targets")
             self.ground.targets(teacher, sets)
             code = self._search(sets, teacher, clock, tracker)
             state = "FINISHED" if code == 0 else "KILLED"
+            self.timing.begins("tracking")
             tracker.flush(20)
+            self.timing.write(self.folder, slots)
             self._put_run_ids(tracker)
             results.write_front(self.folder, self.records)
             for name in RECORDS:
@@ -174,6 +183,7 @@ class Session:
     def _search(self, sets: Sets, teacher: SearchTeacher | None, clock: Clock, tracker: Tracker) -> int:
         """Trains the students and ends the search. Returns the exit code."""
         config = self.config
+        self.timing.begins("scores beside")
         self._score_beside(sets, teacher)
         epochs = self.ground.decide_epochs(clock, teacher)  # now, when nothing else takes time before the students
         reserve = self.ground.reserve(clock, None if teacher is None else teacher.net.size)
@@ -204,8 +214,10 @@ class Session:
         )
         follower = Follower(table, tracker, job, lambda number: self._finished(number, proposals, tracker))
         table.start()
+        self.timing.begins("students")
         try:
-            self._tune(job, searcher, follower, clock.slots)
+            with self.signals.tuning():
+                tune_students(config, job, searcher, follower, clock.slots)
         finally:
             table.stop()
         self.records = results.student_records(self.folder / "students", proposals.trials(), self.records)
@@ -222,25 +234,6 @@ class Session:
         if unfinished := len(proposals.unfinished()):
             self.console.print(f"Unfinished students: {unfinished}; --resume {config.name} tries them again.")
         return 0
-
-    def _tune(self, job: StudentJob, searcher: TuneSearcher, follower: Follower, slots: int) -> None:
-        from ray import tune
-
-        resources: dict[str, float] = {"cpu": self.config.cpus_per_trial}
-        if self.config.gpus_per_trial > 0:
-            resources["gpu"] = self.config.gpus_per_trial
-        tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(trial, job=job), resources),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher, num_samples=-1, reuse_actors=True, max_concurrent_trials=slots
-            ),
-            run_config=tune.RunConfig(
-                name=time.strftime("session-%Y%m%d-%H%M%S"), storage_path=str(self.folder / "ray"), verbose=0,
-                callbacks=[follower], failure_config=tune.FailureConfig(max_failures=2),
-            ),
-        )  # fmt: skip
-        with self.signals.tuning():
-            tuner.fit()
 
     def _finished(self, number: int, proposals: Proposals, tracker: Tracker) -> None:
         """A student more: the front, the hypervolume and, now and then, the figures anew."""
@@ -301,6 +294,7 @@ class Session:
                 f"time, {states.count('RUNNING')} are unfinished); raise --time-budget, look at "
                 f"{self.folder / 'students'} for what went wrong, or go on with --resume {self.config.name}"
             )
+        self.timing.begins("test scores")
         names = self._beside(teacher)
         enhancers = [*names.values(), *(str(self.folder / record["checkpoint"]) for record in reversed(front))]
         jobs = [ScoreJob(one, "test", self.config.data, sets.folders, self.cache, more=True) for one in enhancers]
@@ -310,6 +304,7 @@ class Session:
         members = scores[len(names) :][::-1]
         self.beside = replace(self.beside, test={name: one.summary() for name, one in beside.items()})
         write_json(self.folder / "beside.json", asdict(self.beside))
+        self.timing.begins("report")
         add_test_scores(front, members, beside)
         apart = ends_apart(members)
         self._show(tracker)
@@ -319,6 +314,7 @@ class Session:
             tracker.log(record["trial"], {"pesq_test": record["pesq_test"]}, record["epochs"] + 1)
             tracker.tag_student(record["trial"], {"front": "yes"})
         print_front(self.console, self.config, self.records, self.beside, apart, tracker.page(), self.started)
+        self.console.print(f"Where the time went: {self.timing.told()}")
 
     def _tell_scored(self, done: int, of: int) -> None:
         self.signals.heed()

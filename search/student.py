@@ -30,6 +30,7 @@ from model.train import Training
 from model.train_config import TrainConfig
 from model.weights import load_network
 from search.space import Choice
+from search.timing import write_span
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ def run_student(
         result: dict[str, Any] = read_json(folder / "result.json")
         report(result)
         return result
+    began = time.time()
     config = train_config(job, number, choice)
     write_json(folder / "config.json", {"number": number, "choice": asdict(choice), "train": config.to_dict()})
     sets = open_sets(job.data, job.sets, job.cache)
@@ -178,12 +180,17 @@ def run_student(
         seconds += record.seconds
         if record.epoch not in told:  # the earlier run ended between the epoch's checkpoint and its report
             _tell(folder, epoch_metrics(record, seconds), report)
+    before, scoring = seconds, 0.0
     scored: tuple[int, Scores] | None = None
     stopped = ""
     with PesqPool(0) as pool:
 
         def judge(network: FTJNF) -> Scores:
-            return score(network_enhancer(network.to(device)), sets.score_val, pool, device=device)
+            nonlocal scoring
+            started = time.monotonic()
+            scores = score(network_enhancer(network.to(device)), sets.score_val, pool, device=device)
+            scoring += time.monotonic() - started
+            return scores
 
         for record in () if training.finished else training:
             seconds += record.seconds
@@ -210,6 +217,7 @@ def run_student(
             result = {"state": "PRUNED"}
     result |= {"epoch": last.epoch, "best_epoch": best_epoch, "seconds": seconds, "final": True, "stopped": stopped}
     write_json(folder / "result.json", plain(result))
+    write_span(folder, began, seconds - before, scoring)
     report(result)
     return result
 

@@ -19,7 +19,7 @@ LAYERS = ("f_lstm", "t_lstm", "linear")
 
 @pytest.fixture
 def scenes(tiny_source) -> FreshScenes:
-    return FreshScenes(tiny_source(), SetSpec("train", 6, 0.25, 0))
+    return FreshScenes(tiny_source(), SetSpec("train", 6, 0.25, 0), "sounds")
 
 
 @pytest.fixture

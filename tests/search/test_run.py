@@ -365,6 +365,8 @@ def test_ctrl_c_while_modules_are_loaded_ends_the_command_without_a_word(tmp_pat
     process = subprocess.Popen(
         [sys.executable, SCRIPT, "--budget", "1.0GMAC"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # tests that run in the background of a shell inherit a SIGINT that is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "loading\n"

@@ -109,11 +109,15 @@ def test_how_to_go_on_is_said_before_ray_ends_which_a_second_signal_may_cut_shor
     def interrupted(*_: Any) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    session = opened()
-    monkeypatch.setattr(Groundwork, "clock", interrupted)
-    monkeypatch.setattr(search.session, "stop_ray", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        session.run()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
+    try:
+        session = opened()
+        monkeypatch.setattr(Groundwork, "clock", interrupted)
+        monkeypatch.setattr(search.session, "stop_ray", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            session.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert isinstance(session.console.file, io.StringIO)
     assert "Go on with: python search/run.py --resume x --storage" in session.console.file.getvalue()
 
@@ -178,7 +182,7 @@ def test_machine_that_fails_students_ends_the_search_and_leaves_them_to_a_later_
 ) -> None:
     handed_out: list[list[int]] = []
 
-    def disk_full(session: Session, job: Any, searcher: TuneSearcher, follower: Any, slots: int) -> None:
+    def disk_full(config: SearchConfig, job: Any, searcher: TuneSearcher, follower: Any, slots: int) -> None:
         handed_out.append([])
         follower.last_error = "No space left on device"
         while isinstance(suggestion := searcher.suggest(name := str(len(handed_out[-1]))), dict):
@@ -186,7 +190,7 @@ def test_machine_that_fails_students_ends_the_search_and_leaves_them_to_a_later_
             searcher.on_trial_complete(name, error=True)
 
     monkeypatch.setattr(search.session, "Tracker", Quiet)
-    monkeypatch.setattr(Session, "_tune", disk_full)
+    monkeypatch.setattr(search.session, "tune_students", disk_full)
     monkeypatch.setattr(Session, "_score_beside", lambda *_: None)
     monkeypatch.setattr(Session, "_show", lambda *_: None)
     for resumed in (False, True):

@@ -109,6 +109,7 @@ def test_student_reports_every_epoch_and_in_the_end_its_score(
     folder = job.folder(0)
     assert sorted(path.name for path in folder.iterdir()) == [
         "best.safetensors", "config.json", "history.jsonl", "last.pt", "result.json", "scores.json",
+        "timing.json",
     ]  # fmt: skip
     assert read_json(folder / "result.json") == final
     assert [line["epoch"] for line in history(job)] == [report["epoch"] for report in epochs]
