@@ -57,7 +57,7 @@ PRESETS = {
         ),
         train=SHORT,
         trials=10,
-        score_every=3,
+        score_every=6,
         time_budget=12 * 60,
     ),
     # own corpora in a given time
