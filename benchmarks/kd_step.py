@@ -82,8 +82,9 @@ def main() -> None:
 
         runs = {"none": steps("none", "two-stage", None)}
         for method in KD:
-            runs[f"kd_step_over_plain_{method}"] = steps(method, "constant", cached)
-            runs[f"soft_step_over_plain_{method}"] = steps(method, "two-stage", cached)
+            own = cached.only(layers_of([method]))
+            runs[f"kd_step_over_plain_{method}"] = steps(method, "constant", own)
+            runs[f"soft_step_over_plain_{method}"] = steps(method, "two-stage", own)
         beside = TeacherBeside(teacher, layers_of(KD), Gram(), 0, precision)
         runs["naive_step_over_plain_multi"] = steps("multi", "constant", beside)
         times: dict[str, list[float]] = {name: [] for name in runs}

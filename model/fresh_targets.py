@@ -18,8 +18,8 @@ from torch import Tensor
 
 from data.files import write_atomic
 from model.distill import ORDER
-from model.ftjnf import FTJNF, Layer
-from model.gram import Gram, at_positions, draw_positions
+from model.ftjnf import FTJNF, Layer, at_positions
+from model.gram import Gram, draw_positions
 from model.precision import arithmetic
 from model.targets import with_mask
 

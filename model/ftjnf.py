@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +78,8 @@ TABLE_1 = {
 class Activations(NamedTuple):
     """What the network computed, for eq. 3 and for the soft losses; a layer that was not asked for is None.
 
+    With positions, the LSTM layers are given there alone, (B, P, C).
+
     Shapes: mask (B, K, L) complex; linear (B, K, L, 2); t_lstm (B, K, L, T); f_lstm (B, K, L, F), or 2F if `bi_freq`;
     state: the T-LSTM's (h, c), each (1, B*K, T), to be given to the call that continues the same signals.
     """
@@ -103,13 +105,17 @@ class FTJNF(nn.Module):
         self.t_lstm = nn.LSTM(size.f_hidden * (2 if size.bi_freq else 1), size.t_hidden, batch_first=True)
         self.linear = nn.Linear(size.t_hidden, 2)
 
-    def forward(self, noisy: Tensor, state: State | None = None, upto: Layer = "mask") -> Activations:
+    def forward(
+        self, noisy: Tensor, state: State | None = None, upto: Layer = "mask", positions: Tensor | None = None
+    ) -> Activations:
         """Computes the mask, or stops at an earlier layer.
 
         Args:
             noisy: (B, M, K, L) complex STFT of the noisy microphone signals.
             state: the T-LSTM state after the frames before these; None at the start of a signal.
             upto: the deepest layer that is needed.
+            positions: (B, P) int, index k*L + l of bin and frame: where the LSTM layers' activations are wanted; None
+                for everywhere.
 
         Raises:
             ValueError: the number of microphones is not the network's.
@@ -121,17 +127,19 @@ class FTJNF(nn.Module):
         features = torch.cat((noisy.real, noisy.imag), dim=1).permute(0, 3, 2, 1)
         over_frequency, _ = self.f_lstm(features.reshape(batch * length, bins, -1))
         over_frequency = over_frequency.view(batch, length, bins, -1).transpose(1, 2)  # (B, K, L, F)
+        over_frequency, heard_f = _heard(over_frequency, positions)
         if upto == "f_lstm":
-            return Activations(None, None, None, over_frequency, state)
+            return Activations(None, None, None, heard_f, state)
         over_time, state = self.t_lstm(over_frequency.reshape(batch * bins, length, -1), state)
         over_time = over_time.view(batch, bins, length, -1)  # (B, K, L, T)
+        over_time, heard_t = _heard(over_time, positions)
         if upto == "t_lstm":
-            return Activations(None, None, over_time, over_frequency, state)
+            return Activations(None, None, heard_t, heard_f, state)
         linear = self.linear(over_time)  # (B, K, L, 2)
         if upto == "linear":
-            return Activations(None, linear, over_time, over_frequency, state)
+            return Activations(None, linear, heard_t, heard_f, state)
         mask = torch.view_as_complex(torch.tanh(linear.float()).contiguous())
-        return Activations(mask, linear, over_time, over_frequency, state)
+        return Activations(mask, linear, heard_t, heard_f, state)
 
     def enhance(self, noisy: Tensor) -> Tensor:
         """Enhances whole signals: STFT, mask on the reference microphone (eq. 3), overlap-add.
@@ -144,6 +152,59 @@ class FTJNF(nn.Module):
         """
         spectrum = stft(noisy)
         return apply_mask(self(spectrum), spectrum, noisy.shape[-1])
+
+
+def _heard(layer: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A layer for what follows it, and what the soft losses hear of it: (B, P, C) at positions, or all."""
+    if positions is None:
+        return layer, layer
+    passed, heard = _Tap.apply(layer, positions)
+    return passed, heard
+
+
+class _Tap(torch.autograd.Function):
+    """A layer (B, K, L, C) unchanged, and its activations at some positions, (B, P, C).
+
+    The positions' gradient is added where it belongs into the gradient that comes back through the layer. By way of
+    indexing, autograd would make a second gradient of the whole layer, nearly all zeros, and add the two.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, layer: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        place = _place(layer, positions)
+        ctx.save_for_backward(*place)
+        ctx.shape, ctx.dtype, ctx.device = layer.shape, layer.dtype, layer.device
+        return layer.view_as(layer), layer[place]
+
+    @staticmethod
+    def backward(ctx: Any, passed: Tensor | None, heard: Tensor | None) -> tuple[Tensor | None, None]:
+        if heard is None:
+            return passed, None
+        if passed is None:
+            passed = torch.zeros(ctx.shape, dtype=ctx.dtype, device=ctx.device)
+        # in place: the layer has one consumer, so nobody else holds this gradient
+        return passed.index_put_(ctx.saved_tensors, heard, accumulate=True), None
+
+
+def _place(layer: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Indices of clip, bin and frame; flattening bins and frames first would copy the F-LSTM's output."""
+    positions = positions.to(layer.device)
+    clip = torch.arange(layer.shape[0], device=layer.device)[:, None].expand_as(positions)
+    return clip, positions // layer.shape[2], positions % layer.shape[2]
+
+
+def at_positions(layer: Tensor, positions: Tensor) -> Tensor:
+    """Activations at some time-frequency positions.
+
+    Args:
+        layer: (B, K, L, C).
+        positions: (B, P) int, index k*L + l.
+
+    Returns:
+        (B, P, C).
+    """
+    return layer[_place(layer, positions)]
 
 
 def apply_mask(activations: Activations, noisy_stft: Tensor, samples: int) -> Tensor:

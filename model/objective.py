@@ -26,50 +26,53 @@ class Objective:
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         self.method, self.gram, self.precision = METHODS[config.method], config.gram, config.precision
         self.device = device
+        self.sampled = any(comparison == "gram" for _, comparison in self.method.layers)
         self.scales = TermScales(config.soft_scale)
 
-    def forward(self, net: FTJNF, spectrum: Tensor, stage: Stage) -> Activations:
-        """The network's activations for (B, M, K, L) spectra, as far as the stage needs them."""
-        with arithmetic(self.precision, self.device):
-            output: Activations = net(spectrum, upto=self.method.upto if stage.only_soft else "mask")
-        return output
-
-    def losses(
+    def __call__(
         self,
+        net: FTJNF,
         indices: Sequence[int],
         spectrum: Tensor,
-        output: Activations,
         clean: Tensor,
         stage: Stage,
         alpha: float,
         teacher: Teacher | None,
         epoch: int,
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Hard and soft loss of a batch; each only where its weight or the stage asks for it.
+    ) -> tuple[Activations, Tensor | None, Tensor | None]:
+        """Runs the network on a batch, as far as the stage needs it; each loss is computed only where it is asked for.
 
         Args:
+            net: the network.
             indices: of the examples in their set.
             spectrum: (B, M, K, L) complex STFT of the noisy signals.
-            output: what the network made of it.
             clean: (B, N) targets.
             stage: of the training.
             alpha: of eq. 5; the soft loss is left out at 1.
             teacher: targets of the examples' set.
             epoch: counts from the start of the training.
+
+        Returns:
+            What the network computed, hard loss, soft loss.
         """
-        hard = None if stage.only_soft else hard_loss(apply_mask(output, spectrum, clean.shape[-1]), clean)
-        soft = None
-        if self.method.layers and not stage.only_hard and alpha < 1:
+        targets: dict[str, Tensor] = {}
+        positions = None
+        soften = bool(self.method.layers) and not stage.only_hard and alpha < 1
+        if soften:
             assert teacher is not None
             targets, positions = teacher.batch(indices, epoch, spectrum)
-            soft = self.scales.apply(soft_terms(self.method, _in_fp32(output), targets, self.gram, positions))
-        return hard, soft
-
-
-def _in_fp32(output: Activations) -> Activations:
-    """The activations as the soft losses want them, whatever the products ran in."""
-    return output._replace(
-        linear=None if output.linear is None else output.linear.float(),
-        t_lstm=None if output.t_lstm is None else output.t_lstm.float(),
-        f_lstm=output.f_lstm.float(),
-    )
+            if not self.sampled:
+                positions = None
+            elif positions is not None and self.precision == "bf16":
+                targets |= {name: part.bfloat16() for name, part in targets.items() if name in ("f_lstm", "t_lstm")}
+        with arithmetic(self.precision, self.device):
+            output = net(spectrum, upto=self.method.upto if stage.only_soft else "mask", positions=positions)
+        hard = None if stage.only_soft else hard_loss(apply_mask(output, spectrum, clean.shape[-1]), clean)
+        soft = None
+        if soften:
+            compared = {layer: getattr(output, layer) for layer, _ in self.method.layers if layer != "mask"}
+            # the losses are computed in fp32, whatever the products of the network ran in; the mask is in fp32 already
+            exact = {layer: part.float() for layer, part in compared.items()}
+            terms = soft_terms(self.method, output._replace(**exact), targets, self.gram, positions)
+            soft = self.scales.apply(terms)
+        return output, hard, soft

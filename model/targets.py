@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Container, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,8 +18,8 @@ from data.errors import InputError
 from data.examples import ExampleSet
 from data.files import locked, making, read_json, text_digest, write_json
 from model.distill import METHODS, ORDER
-from model.ftjnf import FTJNF, Layer, Size
-from model.gram import Gram, at_positions, draw_positions
+from model.ftjnf import FTJNF, Layer, Size, at_positions
+from model.gram import Gram, draw_positions
 from model.precision import arithmetic
 from model.stft import BINS, frames, stft
 
@@ -107,6 +108,13 @@ class CachedTargets:
             }
         except (OSError, ValueError):
             raise InputError(f"{self.folder} holds no whole targets; delete it to have them made anew") from None
+
+    def only(self, layers: Sequence[Layer]) -> CachedTargets:
+        """The same targets of some layers alone: a set serves all methods of a search, and a student has one."""
+        part = copy(self)
+        wanted = {*layers, "positions"} if {"f_lstm", "t_lstm"} & set(layers) else set(layers)
+        part._maps = {name: values for name, values in self._maps.items() if name in wanted}
+        return part
 
     def batch(self, indices: Sequence[int], epoch: int, noisy_stft: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """See `Teacher`."""

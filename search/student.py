@@ -122,7 +122,7 @@ def teachers(
             net, examples, job.methods, config.gram, job.cache / "targets", seed=seed, precision=config.precision,
             device=device,
         )  # fmt: skip
-        return targets if targets is not None else beside
+        return targets.only(layers_of([config.method])) if targets is not None else beside
 
     def fresh(scenes: FreshScenes) -> Teacher:
         layers = layers_of(job.methods)

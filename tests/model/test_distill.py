@@ -16,8 +16,8 @@ from model.distill import (
     soft_terms,
     total_loss,
 )
-from model.ftjnf import FTJNF, Activations, Size
-from model.gram import Gram, at_positions, draw_positions, gram_loss
+from model.ftjnf import FTJNF, Activations, Size, at_positions
+from model.gram import Gram, draw_positions, gram_loss
 
 MICROPHONES, BINS, FRAMES = 2, 6, 5
 GRAM = Gram(positions=8)

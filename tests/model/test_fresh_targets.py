@@ -10,7 +10,8 @@ import torch
 from data.examples import FreshScenes, SetSpec
 from model import fresh_targets
 from model.fresh_targets import FreshTargets
-from model.gram import Gram, at_positions
+from model.ftjnf import at_positions
+from model.gram import Gram
 from model.stft import stft
 
 GRAM = Gram(positions=32)

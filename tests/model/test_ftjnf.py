@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from data.errors import InputError
-from model.ftjnf import FTJNF, TABLE_1, Activations, Size, apply_mask
+from model.ftjnf import FTJNF, TABLE_1, Activations, Size, apply_mask, at_positions
 from model.stft import BINS, stft
 
 LAYERS = ("f_lstm", "t_lstm", "linear", "mask")
@@ -36,6 +36,31 @@ def test_forward_stops_at_the_layer_asked_for(network, upto):
     for layer in LAYERS[:reached]:
         assert torch.equal(getattr(part, layer), getattr(whole, layer))
     assert all(getattr(part, layer) is None for layer in LAYERS[reached:])
+
+
+@pytest.mark.parametrize("bi_freq", [False, True])
+@pytest.mark.parametrize("upto", LAYERS)
+def test_layers_at_positions_are_those_of_the_whole_layer_with_the_same_gradients(network, bi_freq, upto):
+    positions = torch.tensor([[0, 8, 9, 1798], [3, 100, 1000, 1700]])  # of 257 * 7
+    gradients = []
+    for tapped in (False, True):
+        net = network(6, 4, bi_freq=bi_freq)
+        out = net(noisy_stft(), upto=upto, positions=positions if tapped else None)
+        assert out.f_lstm.shape == ((2, 4, 12 if bi_freq else 6) if tapped else (2, 257, 7, 12 if bi_freq else 6))
+        heard = [layer for layer in (out.f_lstm, out.t_lstm) if layer is not None]
+        heard = heard if tapped else [at_positions(layer, positions) for layer in heard]
+        loss = sum(layer.square().sum() for layer in heard)
+        if out.linear is not None:
+            loss = loss + out.linear.abs().sum()
+        loss.backward()
+        gradients.append(
+            (loss.detach(), [parameter.grad for parameter in net.parameters() if parameter.grad is not None])
+        )
+    (plain, without), (same, with_tap) = gradients
+    torch.testing.assert_close(same, plain)
+    assert len(with_tap) == len(without)
+    for one, other in zip(with_tap, without, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @torch.no_grad()

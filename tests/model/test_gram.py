@@ -11,7 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from data.errors import InputError
 from model import gram
-from model.gram import Gram, at_positions, draw_positions, gram_loss, gram_of_gathered
+from model.ftjnf import at_positions
+from model.gram import Gram, draw_positions, gram_loss, gram_of_gathered
 
 BATCH, BINS, FRAMES = 2, 5, 7
 TEACHER_UNITS, STUDENT_UNITS = 6, 3
@@ -243,3 +244,16 @@ def test_unknown_settings_are_named_with_the_choices() -> None:
         Gram(normalise="l2")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="at least 2"):
         Gram(positions=1)
+
+
+def test_products_of_a_teacher_in_bf16_are_within_its_tolerance():
+    generator = torch.Generator().manual_seed(0)
+    teacher = torch.tanh(torch.randn(2, 300, 40, generator=generator))
+    student = torch.tanh(torch.randn(2, 300, 12, generator=generator)).requires_grad_()
+    values, gradients = [], []
+    for dtype in (torch.float32, torch.bfloat16):
+        loss = gram_of_gathered(teacher.to(dtype), student, "plain")
+        values.append(loss.item())
+        gradients.append(torch.autograd.grad(loss, student)[0])
+    assert values[1] == pytest.approx(values[0], rel=1e-3)
+    assert (gradients[1] - gradients[0]).norm() < 0.05 * gradients[0].norm()

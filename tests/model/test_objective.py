@@ -32,8 +32,7 @@ def losses(network):
         net, objective = FTJNF(config.size), Objective(config, CPU)
         teacher = TeacherBeside(network(8, 6), layers_of([config.method]), config.gram, 0, "fp32")
         spectrum = stft(noisy)
-        output = objective.forward(net, spectrum, stage)
-        return output, *objective.losses([0, 1], spectrum, output, clean, stage, alpha, teacher, 0), objective
+        return *objective(net, [0, 1], spectrum, clean, stage, alpha, teacher, 0), objective
 
     return run
 

@@ -13,7 +13,8 @@ import torch
 import model.targets
 from data.errors import InputError
 from model.distill import METHODS
-from model.gram import Gram, at_positions
+from model.ftjnf import at_positions
+from model.gram import Gram
 from model.stft import BINS, frames, stft
 from model.targets import POSITION_SETS, CachedTargets, TeacherBeside, build_targets, layers_of, targets_bytes
 
@@ -138,6 +139,19 @@ def test_targets_of_anything_else_are_others(network, tiny_sets, tmp_path):
     with torch.no_grad():
         net.linear.bias[0] += 1e-3
     assert cached(net, tiny_sets.train, tmp_path).folder not in folders, "weights were changed in place"
+
+
+def test_targets_of_all_methods_serve_one_with_its_own_layers_alone(network, tiny_sets, tmp_path):
+    whole = cached(network(), tiny_sets.train, tmp_path)
+    spectrum = stft(tiny_sets.train.batch([0, 1])[0])
+    everything, positions = whole.batch([0, 1], 0, spectrum)
+    part, same = whole.only(["t_lstm"]).batch([0, 1], 0, spectrum)
+    assert set(part) == {"t_lstm"}
+    assert torch.equal(part["t_lstm"], everything["t_lstm"])
+    assert torch.equal(same, positions)
+    linear, none = whole.only(["linear"]).batch([0, 1], 0, spectrum)
+    assert set(linear) == {"linear", "mask"}
+    assert none is None
 
 
 @pytest.mark.parametrize("methods", [["linear"], ["t-lstm"], ["multi", "mask"]])
