@@ -16,14 +16,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data.files import write_atomic
+from data.examples import FreshScenes
+from data.files import text_digest, write_atomic
 from model.distill import ORDER
 from model.ftjnf import FTJNF, Layer, at_positions
 from model.gram import Gram, draw_positions
 from model.precision import arithmetic
-from model.targets import with_mask
+from model.targets import network_digest, with_mask
 
 Arrays = dict[str, NDArray[np.generic]]
+
+
+def fresh_folder(
+    net: FTJNF, scenes: FreshScenes, layers: Sequence[Layer], gram: Gram, seed: int, precision: str, cache: Path
+) -> Path:
+    """Where the targets of fresh scenes are stored: the name changes with all that shapes them."""
+    key = [network_digest(net), scenes.digest, list(layers), gram.positions, seed, precision]
+    return Path(cache) / f"fresh-{text_digest(key)}"
+
 
 LOOK_EVERY = 64
 """Scenes written between two looks at the size of the store."""

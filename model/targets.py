@@ -153,7 +153,9 @@ def targets_bytes(size: Size, examples: int, length: int, methods: Sequence[str]
 
 
 def drop_oldest(cache: Path, needed: float, limit: float, keep: Container[Path] = ()) -> None:
-    """Makes room for so many bytes in a cache of targets, by dropping those that were made longest ago.
+    """Makes room for so many bytes in a cache of targets, by dropping those that were written longest ago.
+
+    Those of fresh scenes (`model.fresh_targets`) lie there, too: each store keeps its own limit, and an old one goes.
 
     Args:
         cache: folder of the targets.
@@ -161,8 +163,11 @@ def drop_oldest(cache: Path, needed: float, limit: float, keep: Container[Path] 
         limit: most bytes in the folder.
         keep: what must not be dropped.
     """
-    folders = sorted(Path(cache).glob("targets-*"), key=lambda folder: folder.stat().st_mtime)
-    sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for folder in folders if folder.is_dir()}
+    found = [folder for kind in ("targets-*", "fresh-*") for folder in Path(cache).glob(kind) if folder.is_dir()]
+    sizes = {
+        folder: sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        for folder in sorted(found, key=lambda folder: folder.stat().st_mtime)
+    }
     total = sum(sizes.values())
     for folder, size in sizes.items():
         if total + needed <= limit:

@@ -10,18 +10,20 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from data import RATE
 from data.cores import usable_cores
 from data.errors import InputError
 from data.examples import ExampleSet
 from data.files import read_json, write_atomic, write_json
 from data.plan import Sets, prepare, shortages
 from data.units import amount, duration
+from model.fresh_targets import fresh_folder
 from model.ftjnf import Size
 from model.macs import paper_gmac
 from model.pace import measure_pace
 from model.precision import choose_device
 from model.stft import frames
-from model.targets import build_targets, drop_oldest, targets_bytes, targets_folder
+from model.targets import build_targets, drop_oldest, layers_of, targets_bytes, targets_folder
 from model.weights import load_network
 from search.clock import Clock
 from search.config import SearchConfig
@@ -173,7 +175,13 @@ class Groundwork:
         seed, precision = config.train.seed, config.train.precision
         mine: set[Path] = set()
         for examples in (sets.train, sets.val):
-            if not isinstance(examples, ExampleSet):
+            if not isinstance(examples, ExampleSet):  # made by the students as they come; old stores make room
+                layers = layers_of(config.methods)
+                mine.add(fresh_folder(teacher.net, examples, layers, gram, seed, precision, cache))
+                length = frames(round(config.data.clip_seconds * RATE))
+                scenes = len(examples) * config.train.epochs
+                wanted = targets_bytes(teacher.net.size, scenes, length, config.methods, gram)
+                drop_oldest(cache, min(wanted, config.cache_size), config.cache_size, mine)
                 continue
             length = frames(int(examples.lengths[0]))
             needed = targets_bytes(teacher.net.size, len(examples), length, config.methods, gram)

@@ -14,18 +14,18 @@ import torch
 
 from data.errors import InputError
 from data.examples import ExampleSet, FreshScenes
-from data.files import drop_torn_line, plain, read_json, text_digest, write_json
+from data.files import drop_torn_line, plain, read_json, write_json
 from data.plan import DataPlan, Sets, open_sets
 from model.distill import METHODS
 from model.epoch import EpochRecord
-from model.fresh_targets import FreshTargets
+from model.fresh_targets import FreshTargets, fresh_folder
 from model.ftjnf import FTJNF
 from model.pesq_pool import PesqPool
 from model.precision import choose_device
 from model.score import Scores, network_enhancer, score
 from model.slicing import cut, importance, rule_for
 from model.stft import frames
-from model.targets import Teacher, TeacherBeside, build_targets, layers_of, network_digest, targets_bytes
+from model.targets import Teacher, TeacherBeside, build_targets, layers_of, targets_bytes
 from model.train import Training
 from model.train_config import TrainConfig
 from model.weights import load_network
@@ -126,8 +126,7 @@ def teachers(
 
     def fresh(scenes: FreshScenes) -> Teacher:
         layers = layers_of(job.methods)
-        key = [network_digest(net), scenes.digest, layers, config.gram.positions, seed, config.precision]
-        folder = job.cache / "targets" / f"fresh-{text_digest(key)}"
+        folder = fresh_folder(net, scenes, layers, config.gram, seed, config.precision, job.cache / "targets")
         return FreshTargets(net, layers, config.gram, seed, config.precision, folder, job.cache_size)
 
     train = cached(sets.train) if isinstance(sets.train, ExampleSet) else fresh(sets.train)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from model.ftjnf import FTJNF, Size
 from model.weights import save_network
+from search.flags import read_flags, search_config
+from search.groundwork import Groundwork
 
 TEACHER = Size(24, 8)
 
@@ -54,3 +61,16 @@ def tiny_flags(corpus_flags, teacher_file) -> list[str]:
         "--init", "slice", "--sizes", "8/4,8/8,16/4", "--trials", "3", "--epochs", "1", "--train-clips", "4",
         "--val-clips", "2", "--score-clips", "2", "--test-clips", "2", "--clip-seconds", "1",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def ground(tmp_path: Path, tiny_flags: list[str], cache: Path) -> Callable[..., Groundwork]:
+    """Makes the groundwork of the tiny search; keywords change its configuration."""
+    config = search_config(read_flags([*tiny_flags, "--storage", str(tmp_path), "--name", "x"]))
+
+    def make(**changes: Any) -> Groundwork:
+        changed = replace(config, **changes)
+        console = Console(file=io.StringIO(), markup=False, width=160)
+        return Groundwork(changed, changed.space(5), cache, console, time.time())
+
+    return make

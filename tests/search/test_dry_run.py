@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 import search.dry_run
 from data.cores import usable_cores
@@ -19,25 +17,11 @@ from data.errors import InputError
 from data.files import write_json
 from model.pace import Pace
 from search.dry_run import dry_run
-from search.flags import read_flags, search_config
 from search.groundwork import Groundwork
 from search.ray_session import Machine
 from search.sampler import Proposals
 
 Make = Callable[..., Groundwork]
-
-
-@pytest.fixture
-def ground(tmp_path: Path, tiny_flags: list[str], cache: Path) -> Make:
-    """Makes the groundwork of the tiny search; keywords change its configuration."""
-    config = search_config(read_flags([*tiny_flags, "--storage", str(tmp_path), "--name", "x"]))
-
-    def make(**changes: Any) -> Groundwork:
-        changed = replace(config, **changes)
-        console = Console(file=io.StringIO(), markup=False, width=160)
-        return Groundwork(changed, changed.space(5), cache, console, time.time())
-
-    return make
 
 
 def said(ground: Groundwork) -> str:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,33 +10,21 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 
 from data.cores import usable_cores
 from data.errors import InputError
 from data.files import read_json
 from data.plan import Sets, prepare
+from model.fresh_targets import fresh_folder
 from model.ftjnf import Size
 from model.pace import Pace
+from model.targets import layers_of
 from search.clock import Clock
 from search.flags import read_flags, search_config
 from search.groundwork import Groundwork
 from search.ray_session import Machine
 
 Make = Callable[..., Groundwork]
-
-
-@pytest.fixture
-def ground(tmp_path: Path, tiny_flags: list[str], cache: Path) -> Make:
-    """Makes the groundwork of the tiny search; keywords change its configuration."""
-    config = search_config(read_flags([*tiny_flags, "--storage", str(tmp_path), "--name", "x"]))
-
-    def make(**changes: Any) -> Groundwork:
-        changed = replace(config, **changes)
-        console = Console(file=io.StringIO(), markup=False, width=160)
-        return Groundwork(changed, changed.space(5), cache, console, time.time())
-
-    return make
 
 
 @pytest.fixture
@@ -148,6 +135,23 @@ def test_targets_of_earlier_searches_make_room(ground: Make, tmp_path: Path, cac
     tight.targets(tight.teacher(sets), sets)
     assert not old.exists()
     assert {path.parent for path in (tmp_path / "cache").rglob("index.json")} == made
+
+
+def test_store_of_fresh_scenes_makes_room_and_is_kept_itself(ground: Make, tmp_path: Path, cache: Path) -> None:
+    data = replace(ground().config.data, remix=True)
+    one = replace(ground(data=data, cache_size=3e6), cache=tmp_path / "cache")
+    sets = prepare(data, cache)
+    teacher = one.teacher(sets)
+    assert teacher is not None
+    train, folder = one.config.train, tmp_path / "cache" / "targets"
+    layers = layers_of(one.config.methods)
+    own = fresh_folder(teacher.net, sets.train, layers, train.gram, train.seed, train.precision, folder)
+    for store in (folder / "fresh-old", own):
+        (store / "00000").mkdir(parents=True)
+        (store / "00000" / "0000000.npz").write_bytes(bytes(2 * 10**6))
+    one.targets(teacher, sets)
+    assert not (folder / "fresh-old").exists()
+    assert own.exists()
 
 
 @pytest.mark.parametrize(
