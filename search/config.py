@@ -12,6 +12,7 @@ from data.errors import InputError
 from data.plan import DataPlan
 from model.macs import Budget
 from model.train_config import TrainConfig
+from search.sampler import Sampler
 from search.space import Space, parse_sizes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -33,7 +34,8 @@ class SearchConfig:
             time budget `epochs` gives way to what fits.
         methods, schedules, inits: what may be tried.
         sizes: the sizes to try as text; None for all that fit the budget.
-        sampler: "tpe" or "random".
+        sampler: one of `search.sampler.Sampler`.
+        repeats: trainings of each configuration.
         trials: students at most.
         score_every: epochs between two PESQ scores on a student's way.
         time_budget: seconds for the whole command; None for no limit.
@@ -57,7 +59,8 @@ class SearchConfig:
     schedules: tuple[str, ...]
     inits: tuple[str, ...]
     sizes: tuple[str, ...] | None
-    sampler: str
+    sampler: Sampler
+    repeats: int
     trials: int
     score_every: int
     time_budget: float | None
@@ -86,6 +89,8 @@ class SearchConfig:
             )
         if self.seed < 0:
             raise InputError(f"--seed must be 0 or more but is {self.seed}")
+        if self.score_every < 1:
+            raise InputError(f"--score-every must be at least 1 but is {self.score_every}")
         if self.trials < 1:
             raise InputError(f"--trials must be at least 1 but is {self.trials}")
         for flag, value, lowest in (("cpus", self.cpus_per_trial, 0.0), ("gpus", self.gpus_per_trial, -1e-9)):
@@ -105,7 +110,13 @@ class SearchConfig:
         """
         sizes = None if self.sizes is None else parse_sizes(",".join(self.sizes), microphones)
         return Space(
-            Budget.parse(self.budget), self.methods, self.schedules, self.inits, sizes, microphones=microphones
+            Budget.parse(self.budget),
+            self.methods,
+            self.schedules,
+            self.inits,
+            sizes,
+            microphones=microphones,
+            repeats=self.repeats,
         )
 
     def to_dict(self) -> dict[str, Any]:

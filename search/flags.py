@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from data.array import ARRAYS
 from data.errors import InputError
@@ -21,6 +21,7 @@ from model.precision import PRECISIONS, choose_device, choose_precision
 from model.train_config import LR_SCHEDULES
 from search.config import NAME, SearchConfig
 from search.preset import PRESETS
+from search.sampler import Sampler
 from search.tracking_store import absolute_uri
 
 EXAMPLES = """
@@ -74,12 +75,14 @@ def parser() -> CommandParser:
     space.add_argument("--schedules", metavar="A,B", help=f"how alpha runs: of {', '.join(SCHEDULES)}")
     space.add_argument("--init", metavar="A,B", help="how students start: slice (of the teacher), random")
     space.add_argument("--trials", type=int, help="students at most")
-    space.add_argument("--sampler", choices=("tpe", "random"), help="what proposes students (default: tpe)")
+    space.add_argument("--sampler", choices=get_args(Sampler), help="what proposes students (default: tpe)")
+    space.add_argument("--repeats", type=int, help="trainings of each configuration, by other seeds (default: 1)")
 
     train = p.add_argument_group("how students learn")
     train.add_argument(
         "--epochs", type=int, help="epochs a stage at most, fewer where the time is short; two-stage KD has two stages"
     )
+    train.add_argument("--score-every", type=int, metavar="N", help="epochs between two PESQ scores on a student's way")
     train.add_argument("--lr", type=float, help="Adam's learning rate at the start of a stage")
     train.add_argument(
         "--lr-schedule", choices=LR_SCHEDULES, help="plateau: halved when it stalls, as in the paper; cosine: to zero"
@@ -163,8 +166,9 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         inits=_names(flags.init, preset.inits),
         sizes=None if flags.sizes is None else _names(flags.sizes, ()),
         sampler=flags.sampler or "tpe",
+        repeats=flags.repeats if flags.repeats is not None else 1,
         trials=flags.trials if flags.trials is not None else preset.trials,
-        score_every=preset.score_every,
+        score_every=flags.score_every if flags.score_every is not None else preset.score_every,
         time_budget=time_budget,
         teacher=flags.teacher if flags.teacher in (None, "none") else str(Path(flags.teacher).absolute()),
         teacher_size=flags.teacher_size or (preset.teacher_size if flags.teacher is None else None),

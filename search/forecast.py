@@ -10,7 +10,7 @@ from pathlib import Path
 
 from search.config import SearchConfig
 from search.run_folder import JOURNAL
-from search.sampler import START, Proposals, Sampler
+from search.sampler import START, Proposals
 from search.space import Choice, Space
 
 
@@ -34,18 +34,19 @@ def forecast(config: SearchConfig, space: Space) -> Forecast:
     Raises:
         InputError: the journal in the run folder cannot be read.
     """
-    sampler: Sampler = "random" if config.sampler == "random" else "tpe"
     with tempfile.TemporaryDirectory() as folder:
         journal, copy = config.folder / JOURNAL, Path(folder) / JOURNAL
         if journal.exists():
             shutil.copyfile(journal, copy)
-        proposals = Proposals(space, copy, config.seed, sampler)
+        proposals = Proposals(space, copy, config.seed, config.sampler)
         known = proposals.trials()
         waiting = [one.choice for one in proposals.unfinished()]
         failed = min(sum(one.state == "FAIL" for one in known), config.trials)
         new = max(0, min(config.trials - (len(known) - failed), space.count() - len(known)))
         first = list(waiting)
-        for number in range(len(known), min(len(known) + new, max(START, len(known) + 1))):
+        # what depends on no score is known to the end
+        ahead = max(START, len(known) + 1) if config.sampler == "tpe" else len(known) + new
+        for number in range(len(known), min(len(known) + new, ahead)):
             choice = proposals.propose(number)
             if choice is not None:
                 first.append(choice)

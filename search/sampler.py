@@ -28,7 +28,7 @@ from model.macs import paper_gmac
 from search.space import Choice, Space
 from search.start import start
 
-Sampler = Literal["tpe", "random"]
+Sampler = Literal["tpe", "random", "grid"]
 State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
 FinalState = Literal["COMPLETE", "PRUNED", "FAIL"]
 
@@ -55,13 +55,13 @@ class Proposals:
 
     `tpe`: first `search.start.start`, sizes stratified over log-MAC; then multivariate TPE for high PESQ and low log10
     GMAC, which keeps away from students in training. `random`: size, method, schedule and start uniformly at random, as
-    a baseline.
+    a baseline. `grid`: all configurations in the order of `Space.configurations`.
 
     Args:
         space: what may be proposed.
         journal: the file that holds the study; made if it does not exist, continued if it does.
         seed: the same seed and the same tells in the same order give the same proposals.
-        sampler: `tpe` or `random`.
+        sampler: `tpe`, `random` or `grid`.
 
     Raises:
         InputError: the journal cannot be written or read.
@@ -158,18 +158,19 @@ class Proposals:
     def _candidates(self, number: int, trials: list[Proposal]) -> Iterator[Choice]:
         if number < len(self._start):
             yield self._start[number]
-        if self._sampler == "random":
+        if self._sampler == "grid":
+            yield from self.space.configurations()
+        elif self._sampler == "random":
             yield from self._random(self._rng(number))
         else:
             yield from self._tpe(number, trials)
 
     def _random(self, rng: np.random.Generator) -> Iterator[Choice]:
         space, sizes = self.space, self.space.feasible()
-        parts = (space.methods, space.schedules or ("none",), space.inits)
+        parts = (space.methods, space.schedules or ("none",), space.inits, range(space.repeats))
         for _ in range(ASKS):
             size = sizes[rng.integers(len(sizes))]
-            method, schedule, init = (options[rng.integers(len(options))] for options in parts)
-            yield Choice.of(size, method, schedule, init)
+            yield Choice.of(size, *(options[rng.integers(len(options))] for options in parts))
 
     def _tpe(self, number: int, trials: list[Proposal]) -> Iterator[Choice]:
         """Asks TPE in a study of its own, made anew from the trials.

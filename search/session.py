@@ -28,7 +28,7 @@ from search.live import LiveTable
 from search.ray_session import Machine, start_ray, stop_ray
 from search.report import draw, print_front, write_report
 from search.run_folder import JOURNAL, RunFolder
-from search.sampler import Proposals, Sampler
+from search.sampler import Proposals
 from search.scoring import ScoreJob, score_all
 from search.searcher import BROKEN, TuneSearcher
 from search.signals import Signals
@@ -188,8 +188,7 @@ class Session:
         epochs = self.ground.decide_epochs(clock, teacher)  # now, when nothing else takes time before the students
         reserve = self.ground.reserve(clock, None if teacher is None else teacher.net.size)
         deadline = None if config.time_budget is None else self.started + config.time_budget - reserve
-        sampler: Sampler = "random" if config.sampler == "random" else "tpe"
-        proposals = Proposals(self.space, self.folder / JOURNAL, config.seed, sampler)
+        proposals = Proposals(self.space, self.folder / JOURNAL, config.seed, config.sampler)
         job = StudentJob(
             students=self.folder / "students", cache=self.cache, data=config.data, sets=sets.folders,
             train=replace(config.train, epochs=epochs), methods=config.methods,

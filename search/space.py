@@ -39,6 +39,7 @@ class Choice:
         init: `slice` (cut out of the teacher) or `random`.
         bi_freq: whether the F-LSTM runs over frequency in both directions.
         microphones: M.
+        repeat: counts the trainings of one configuration from other seeds, from 0.
     """
 
     f_hidden: int
@@ -48,15 +49,18 @@ class Choice:
     init: str
     bi_freq: bool = False
     microphones: int = 5
+    repeat: int = 0
 
     def __post_init__(self) -> None:
         if self.kd_method == "none":
             object.__setattr__(self, "alpha_schedule", "none")
 
     @classmethod
-    def of(cls, size: Size, kd_method: str, alpha_schedule: str, init: str) -> Choice:
+    def of(cls, size: Size, kd_method: str, alpha_schedule: str, init: str, repeat: int = 0) -> Choice:
         """The configuration of a student of this size."""
-        return cls(size.f_hidden, size.t_hidden, kd_method, alpha_schedule, init, size.bi_freq, size.microphones)
+        return cls(
+            size.f_hidden, size.t_hidden, kd_method, alpha_schedule, init, size.bi_freq, size.microphones, repeat
+        )
 
     @property
     def size(self) -> Size:
@@ -64,8 +68,9 @@ class Choice:
         return Size(self.f_hidden, self.t_hidden, self.bi_freq, self.microphones)
 
     def key(self) -> str:
-        """The configuration in one readable word, such as `80/32|linear|two-stage|slice`."""
-        return "|".join((str(self.size), self.kd_method, self.alpha_schedule, self.init))
+        """The configuration in one readable word, such as `80/32|linear|two-stage|slice`; with `|#1` its repeat 1."""
+        again = (f"#{self.repeat}",) if self.repeat else ()
+        return "|".join((str(self.size), self.kd_method, self.alpha_schedule, self.init, *again))
 
 
 def parse_sizes(text: str, microphones: int = 5) -> tuple[Size, ...]:
@@ -91,6 +96,7 @@ class Space:
         inits: how students may start.
         sizes: the sizes to try; None for the whole grid `F_HIDDEN` x `T_HIDDEN`.
         bi_freq, microphones: of the sizes of the grid.
+        repeats: trainings of each configuration, each from a seed of its own.
 
     Raises:
         InputError: nothing fits the budget, or a size in `sizes` does not, or there is nothing to choose from.
@@ -103,8 +109,11 @@ class Space:
     sizes: tuple[Size, ...] | None = None
     bi_freq: bool = False
     microphones: int = 5
+    repeats: int = 1
 
     def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise InputError(f"--repeats must be at least 1 but is {self.repeats}")
         known = {"methods": tuple(METHODS), "schedules": tuple(SCHEDULES), "inits": INITS}
         for name, options in known.items():
             values = getattr(self, name)
@@ -151,17 +160,18 @@ class Space:
         return list(self._feasible)
 
     def configurations(self) -> Iterator[Choice]:
-        """Every configuration once, by size (the cheapest first), method, schedule and start."""
-        for size in self._feasible:
-            for method in self.methods:
-                for schedule in ("none",) if method == "none" else self.schedules:
-                    for init in self.inits:
-                        yield Choice.of(size, method, schedule, init)
+        """Every configuration once, by repeat, size (the cheapest first), method, schedule and start."""
+        for repeat in range(self.repeats):
+            for size in self._feasible:
+                for method in self.methods:
+                    for schedule in ("none",) if method == "none" else self.schedules:
+                        for init in self.inits:
+                            yield Choice.of(size, method, schedule, init, repeat)
 
     def count(self) -> int:
         """Number of configurations."""
         recipes = sum(1 if method == "none" else len(self.schedules) for method in self.methods)
-        return len(self._feasible) * recipes * len(self.inits)
+        return len(self._feasible) * recipes * len(self.inits) * self.repeats
 
     def position(self, size: Size) -> tuple[float, float]:
         """Where a size lies for the sampler: (u, v).
