@@ -167,10 +167,11 @@ class Proposals:
 
     def _random(self, rng: np.random.Generator) -> Iterator[Choice]:
         space, sizes = self.space, self.space.feasible()
-        parts = (space.methods, space.schedules or ("none",), space.inits, range(space.repeats))
+        parts = (space.methods, space.schedules or ("none",), space.inits)
         for _ in range(ASKS):
             size = sizes[rng.integers(len(sizes))]
-            yield Choice.of(size, *(options[rng.integers(len(options))] for options in parts))
+            method, schedule, init = (options[rng.integers(len(options))] for options in parts)
+            yield Choice.of(size, method, schedule, init, int(rng.integers(space.repeats)))
 
     def _tpe(self, number: int, trials: list[Proposal]) -> Iterator[Choice]:
         """Asks TPE in a study of its own, made anew from the trials.

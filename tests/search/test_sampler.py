@@ -192,7 +192,7 @@ def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_sampler_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'grid' is not known; choose from tpe, random"):
+    with pytest.raises(InputError, match="'grid' is not known; choose from tpe, random, grid"):
         Proposals(space(), tmp_path / "study.journal", sampler="oracle")  # type: ignore[arg-type]
 
 
