@@ -12,7 +12,7 @@ from data.errors import InputError
 from data.plan import DataPlan
 from model.macs import Budget
 from model.train_config import TrainConfig
-from search.sampler import Sampler
+from search.sampler import SamplerName
 from search.space import Space, parse_sizes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -34,7 +34,7 @@ class SearchConfig:
             time budget `epochs` gives way to what fits.
         methods, schedules, inits: what may be tried.
         sizes: the sizes to try as text; None for all that fit the budget.
-        sampler: one of `search.sampler.Sampler`.
+        sampler: key of `search.sampler.SAMPLERS`.
         repeats: trainings of each configuration.
         trials: students at most.
         score_every: epochs between two PESQ scores on a student's way.
@@ -59,7 +59,7 @@ class SearchConfig:
     schedules: tuple[str, ...]
     inits: tuple[str, ...]
     sizes: tuple[str, ...] | None
-    sampler: Sampler
+    sampler: SamplerName
     repeats: int
     trials: int
     score_every: int

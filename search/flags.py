@@ -21,7 +21,7 @@ from model.precision import PRECISIONS, choose_device, choose_precision
 from model.train_config import LR_SCHEDULES
 from search.config import NAME, SearchConfig
 from search.preset import PRESETS
-from search.sampler import Sampler
+from search.sampler import SamplerName
 from search.tracking_store import absolute_uri
 
 EXAMPLES = """
@@ -75,7 +75,7 @@ def parser() -> CommandParser:
     space.add_argument("--schedules", metavar="A,B", help=f"how alpha runs: of {', '.join(SCHEDULES)}")
     space.add_argument("--init", metavar="A,B", help="how students start: slice (of the teacher), random")
     space.add_argument("--trials", type=int, help="students at most")
-    space.add_argument("--sampler", choices=get_args(Sampler), help="what proposes students (default: tpe)")
+    space.add_argument("--sampler", choices=get_args(SamplerName), help="what proposes students (default: tpe)")
     space.add_argument("--repeats", type=int, help="trainings of each configuration, by other seeds (default: 1)")
 
     train = p.add_argument_group("how students learn")

@@ -9,9 +9,10 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from search.config import SearchConfig
+from search.proposals import Proposals
 from search.run_folder import JOURNAL
-from search.sampler import START, Proposals
 from search.space import Choice, Space
+from search.start import START
 
 
 @dataclass(frozen=True)

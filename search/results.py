@@ -17,7 +17,7 @@ from data.errors import InputError
 from data.files import file_digest, plain, read_json, write_atomic, write_json
 from model.ftjnf import Size
 from model.macs import Budget, gmac_per_s, mmac_per_frame, paper_gmac, parameters
-from search.sampler import Proposal
+from search.proposal import Proposal
 from search.space import Choice
 
 Record = dict[str, Any]

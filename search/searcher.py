@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from data.files import write_atomic
-from search.sampler import Proposals
+from search.proposals import Proposals
 from search.space import Choice
 
 FINAL_STATES = ("COMPLETE", "PRUNED", "FAIL")

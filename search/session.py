@@ -25,10 +25,10 @@ from search.final import add_test_scores, ends_apart
 from search.follow import Follower
 from search.groundwork import Groundwork
 from search.live import LiveTable
+from search.proposals import Proposals
 from search.ray_session import Machine, start_ray, stop_ray
 from search.report import draw, print_front, write_report
 from search.run_folder import JOURNAL, RunFolder
-from search.sampler import Proposals
 from search.scoring import ScoreJob, score_all
 from search.searcher import BROKEN, TuneSearcher
 from search.signals import Signals

@@ -8,6 +8,9 @@ import numpy as np
 
 from search.space import Choice, Space
 
+START = 10
+"""Sizes of the stratified start, and finished students before a model of them is trusted."""
+
 
 def start(space: Space, n: int, rng: np.random.Generator) -> Iterator[Choice]:
     """The sizes of `Space.stratified_start` with the methods in turn, and with them the schedules and starts.

@@ -18,8 +18,8 @@ from data.files import write_json
 from model.pace import Pace
 from search.dry_run import dry_run
 from search.groundwork import Groundwork
+from search.proposals import Proposals
 from search.ray_session import Machine
-from search.sampler import Proposals
 
 Make = Callable[..., Groundwork]
 

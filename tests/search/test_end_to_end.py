@@ -24,8 +24,8 @@ from model.ftjnf import Size
 from model.macs import Budget, paper_gmac
 from model.weights import load_network
 from search.config import SearchConfig
+from search.proposals import Proposals
 from search.run import main
-from search.sampler import Proposals
 from search.tracking_store import default_uri
 
 SCRIPT = Path(search.run.__file__)

@@ -10,7 +10,8 @@ import pytest
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
 from search.forecast import Forecast, forecast
-from search.sampler import START, Proposals
+from search.proposals import Proposals
+from search.start import START
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from model.ftjnf import Size
 from model.macs import Budget, gmac_per_s, paper_gmac, parameters
 from model.score import Scores
 from search.final import add_test_scores
+from search.proposal import Proposal, State
 from search.results import (
     TEST_KEYS,
     Record,
@@ -24,7 +25,6 @@ from search.results import (
     student_records,
     write_front,
 )
-from search.sampler import Proposal, State
 from search.space import Choice, Space
 
 CONTRACT = {

@@ -7,7 +7,7 @@ import cloudpickle
 import pytest
 
 from model.macs import Budget
-from search.sampler import Proposals
+from search.proposals import Proposals
 from search.searcher import TuneSearcher
 from search.space import Choice, Space, parse_sizes
 

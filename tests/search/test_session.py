@@ -21,7 +21,7 @@ from data.files import read_json
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
 from search.groundwork import Groundwork
-from search.sampler import Proposals
+from search.proposals import Proposals
 from search.searcher import TuneSearcher
 from search.session import Session
 

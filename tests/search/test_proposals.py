@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import cloudpickle
@@ -11,8 +12,9 @@ import pytest
 from data.errors import InputError
 from model.ftjnf import Size
 from model.macs import Budget, paper_gmac
-from search.sampler import START, Proposals
+from search.proposals import Proposals
 from search.space import Choice, Space, parse_sizes
+from search.start import START
 
 
 def space(budget: str = "1.0GMAC", **settings) -> Space:
@@ -192,7 +194,7 @@ def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_sampler_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'grid' is not known; choose from tpe, random, grid"):
+    with pytest.raises(InputError, match="'oracle' is not known; choose from tpe, random, grid"):
         Proposals(space(), tmp_path / "study.journal", sampler="oracle")  # type: ignore[arg-type]
 
 
@@ -208,3 +210,31 @@ def test_proposals_survive_pickling_with_a_callback_of_tune(tmp_path: Path) -> N
     choice = proposals.propose(0)
     copy = cloudpickle.loads(cloudpickle.dumps(proposals))
     assert copy.propose(0) == choice
+
+
+def test_a_paused_student_keeps_its_standing_and_goes_on(tmp_path: Path) -> None:
+    journal = tmp_path / "study.journal"
+    proposals = Proposals(space(), journal)
+    first, _ = run(proposals, 2, workers=3)
+    proposals.pause(0, 1.25)
+    again = Proposals(space(), journal)
+    assert [(one.state, one.pesq) for one in again.trials()] == [("PAUSED", 1.25), ("RUNNING", None)]
+    assert [one.number for one in again.unfinished()] == [1]
+    assert again.go_on(0) == first
+    assert again.trials()[0].state == "RUNNING"
+    again.pause(0, 1.3)
+    again.tell(0, None, "PRUNED")
+    assert again.trials()[0].state == "PRUNED"
+    with pytest.raises(ValueError, match="number 0 has ended"):
+        again.go_on(0)
+
+
+def test_a_declared_repeat_has_a_number_and_is_no_duplicate(tmp_path: Path) -> None:
+    proposals = Proposals(space(), tmp_path / "study.journal")
+    first, second = run(proposals, 2)
+    assert proposals.declare(replace(first, repeat=1)) == 2
+    assert proposals.propose(3) not in (first, second, replace(first, repeat=1))
+    with pytest.raises(ValueError, match="was proposed before"):
+        proposals.declare(first)
+    with pytest.raises(ValueError, match="above the budget"):
+        proposals.declare(replace(first, f_hidden=512))

@@ -1,0 +1,28 @@
+"""A student as the study knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from search.space import Choice
+
+State = Literal["RUNNING", "PAUSED", "COMPLETE", "PRUNED", "FAIL"]
+FinalState = Literal["COMPLETE", "PRUNED", "FAIL"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration that was proposed, and what became of it.
+
+    Args:
+        number: of the student.
+        choice: its configuration.
+        state: RUNNING until it is told, PAUSED while it waits for a rung's decision.
+        pesq: validation PESQ where the state is COMPLETE; where it is PAUSED, as the student stood then; else None.
+    """
+
+    number: int
+    choice: Choice
+    state: State
+    pesq: float | None
