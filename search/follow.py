@@ -57,6 +57,10 @@ class Follower(tune.Callback):
         """Logs an epoch, or the end."""
         self._guard(self._result, trial, result)
 
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Says that a student's process or machine is gone, and that it will go on."""
+        self._guard(self._recover, trial)
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Ends the student's run as failed."""
         self._guard(self._error, trial)
@@ -96,6 +100,10 @@ class Follower(tune.Callback):
                 self._tracker.end_student(number, ends.get(result["state"], "KILLED"))
         if result.get("final") and self._finished is not None:
             self._finished(number)
+
+    def _recover(self, trial: Any) -> None:
+        if self._table is not None:
+            self._table.lost(trial.config["number"])
 
     def _error(self, trial: Any) -> None:
         number = trial.config["number"]

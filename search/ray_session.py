@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def start_ray(address: str | None) -> list[Machine]:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"--address {address}: no Ray cluster can be joined there ({reason}); start one with `ray "
                              "start --head`") from None  # fmt: skip
+    _hide_state_dumps()
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Machine(there.get("CPU", 0.0), there.get("GPU", 0.0)) for there in alive]
 
@@ -96,6 +98,17 @@ def _check_address(address: str) -> None:
         raise InputError(
             f"--address {address}: nothing answers there ({error}); start Ray with `ray start --head` on that machine"
         ) from None
+
+
+def _hide_state_dumps() -> None:
+    """Keeps Ray from printing pages of a lost machine's inner state; `Follower` tells of its students in a line each.
+
+    There is no public way: without the private one the pages are printed, nothing more.
+    """
+    with suppress(ImportError, AttributeError):
+        from ray._private.ray_logging import global_worker_stdstream_dispatcher
+
+        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
 
 
 def stop_ray() -> None:

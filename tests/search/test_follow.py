@@ -140,6 +140,15 @@ def test_failed_trial_ends_its_run_with_the_reason(table: LiveTable) -> None:
     assert follower.last_error == "the loss is nan"
 
 
+def test_student_whose_machine_is_lost_has_not_failed(table: LiveTable) -> None:
+    tracker = RecordingTracker()
+    follower = Follower(table, tracker, JOB, lambda number: None)  # type: ignore[arg-type]
+    follower.on_trial_start(0, [], trial())
+    follower.on_trial_recover(1, [], trial())
+    assert table.rows[3].state == "waiting"
+    assert tracker.of("end_student") == []
+
+
 def test_reason_of_a_student_that_failed_stands_on_its_run(table: LiveTable) -> None:
     tracker = RecordingTracker()
     follower = Follower(table, tracker, JOB, lambda number: None)  # type: ignore[arg-type]

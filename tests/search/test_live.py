@@ -56,6 +56,16 @@ def test_failure_is_told_with_its_reason_as_it_is() -> None:
     assert "failed: no such file [/data/x]" in written(console)[-1]
 
 
+def test_student_of_a_lost_machine_is_said_to_go_on() -> None:
+    console = dumb()
+    table = LiveTable(console, 10, 4, None)
+    table.started(3, CHOICE, 2)
+    table.lost(3)
+    table.lost(4)  # never started here
+    assert "goes on from its last checkpoint" in written(console)[-1]
+    assert "0 of at most 4 students done" in written(console)[-1]
+
+
 @pytest.mark.parametrize(
     ("final", "shown"),
     [
