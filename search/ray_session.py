@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +47,7 @@ def start_ray(address: str | None) -> list[Machine]:
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # `Follower` tells of trials that fail, in a line each
+    _hide_state_dumps()
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         # "local": else a cluster named in RAY_ADDRESS would be joined
@@ -62,7 +62,6 @@ def start_ray(address: str | None) -> list[Machine]:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"--address {address}: no Ray cluster can be joined there ({reason}); start one with `ray "
                              "start --head`") from None  # fmt: skip
-    _hide_state_dumps()
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Machine(there.get("CPU", 0.0), there.get("GPU", 0.0)) for there in alive]
 
@@ -101,14 +100,15 @@ def _check_address(address: str) -> None:
 
 
 def _hide_state_dumps() -> None:
-    """Keeps Ray from printing pages of a lost machine's inner state; `Follower` tells of its students in a line each.
+    """Keeps pages of a lost machine's inner state off stdout, where with `--json` the front alone goes.
 
-    There is no public way: without the private one the pages are printed, nothing more.
+    `Follower` tells of the machine's students, in a line each. There is no public way to turn the pages off; where the
+    private one changes, they are printed again, nothing more.
     """
-    with suppress(ImportError, AttributeError):
-        from ray._private.ray_logging import global_worker_stdstream_dispatcher
+    import ray._private.worker as worker
 
-        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda data, ignore_prefix: None
 
 
 def stop_ray() -> None:
