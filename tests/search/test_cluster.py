@@ -1,4 +1,4 @@
-"""A search on two nodes, one of which is killed in mid-training: real Ray nodes, each with an object store of its own."""
+"""A search on two nodes, one of which is killed in mid-training: real Ray nodes, each with its own object store."""
 
 from __future__ import annotations
 
