@@ -117,7 +117,8 @@ class OnnxEngine:
         if not expected:
             raise InputError(f"{path} is no student of this project, its inputs are {shapes}; give an exported one")
         self.microphones = int(noisy[1])
-        self._start = np.zeros(state, np.float32), np.zeros(state, np.float32)
+        self._start: tuple[Floats, Floats] = np.zeros(state, np.float32), np.zeros(state, np.float32)
+        self._h, self._c = self._start
         self.reset()
         if not np.isfinite(self.frame(np.ones(noisy[1:], np.float32))).all():
             raise InputError(f"{path} holds weights that are not finite; choose and export the student anew")
@@ -133,7 +134,7 @@ class OnnxEngine:
     def reset(self) -> None:
         """See `Engine`."""
         self._h, self._c = self._start
-        self._begun = False
+        self._begun = False  # whether there is a state
 
     @property
     def state(self) -> tuple[Floats, Floats] | None:

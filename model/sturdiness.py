@@ -1,0 +1,346 @@
+"""How sturdy a student is: `python -m model.sturdiness STUDENT` measures what odd input does to its output.
+
+The test scenes are heard as they are and then disturbed in one way after the other: level, clipping, broken, swapped
+and displaced microphones. PESQ is compared on the same clips; for clean speech, quiet and silence the level matters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data.array import Array
+from data.cores import usable_cores
+from data.errors import InputError, run_command
+from data.examples import SetSpec, scenes_of_clip
+from data.files import check_target, plain, write_json
+from data.flags import CommandParser
+from data.plan import DataPlan, scenes_for_test
+from data.scene import SNRS_DB, Scene, SceneSource, render
+from model.ftjnf import REFERENCE
+from model.pesq_pool import PesqPool
+from model.score import Enhancer, Scores, network_enhancer
+from model.weights import load_network
+
+CLIPS = 12
+"""Clips that are measured unless more are asked for, each at five SNRs."""
+QUIET_DBFS = -70.0
+"""Level of a microphone's own noise in a quiet room."""
+LOW_DBFS = -40.0
+"""Level of soft speech: the scenes have -36..-16 dBFS."""
+OVERLOAD_DB = 12.0
+"""How far beyond full scale the peaks of an overloaded input would reach."""
+OFFSET = 0.05
+"""Of full scale."""
+DISPLACEMENT = 0.005
+"""In m, of every microphone, each in a direction of its own."""
+GAIN_DB = 1.0
+"""By which each microphone is too loud or too soft."""
+RESAMPLES = 1000
+"""Of the bootstrap."""
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of the test at its five SNRs.
+
+    Args:
+        noisy: (5, M, N) as the microphones hear it.
+        scenes: the five scenes.
+        redrawn: the same five heard by another array.
+        array: the right one.
+    """
+
+    noisy: Tensor
+    scenes: Sequence[Scene]
+    redrawn: Callable[[Array], Sequence[Scene]]
+    array: Array
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way to disturb the input.
+
+    Args:
+        told: what it is, for tables.
+        hear: the clip and a generator -> (B, M, N) what the microphones hear; B is 5, or 1 if all SNRs are alike.
+        speech: whether somebody talks, so that there is a PESQ.
+        least: microphones that it takes.
+    """
+
+    told: str
+    hear: Callable[[Clip, Rng], Tensor]
+    speech: bool = True
+    least: int = 1
+
+
+def _clean(clip: Clip, rng: Rng) -> Tensor:
+    bare = replace(clip.scenes[0], snr_db=math.inf, speech_rir=np.ones(1, np.float32))
+    return render([bare])[0]
+
+
+def _quiet(clip: Clip, rng: Rng) -> Tensor:
+    noise = rng.standard_normal(clip.noisy[:1].shape, dtype=np.float32)
+    return torch.from_numpy(noise * np.float32(10 ** (QUIET_DBFS / 20)))
+
+
+def _low(clip: Clip, rng: Rng) -> Tensor:
+    gains = [10 ** ((LOW_DBFS - scene.level_dbfs) / 20) for scene in clip.scenes]
+    return clip.noisy * torch.tensor(gains, dtype=torch.float32)[:, None, None]
+
+
+def _overloaded(clip: Clip, rng: Rng) -> Tensor:
+    peaks = clip.noisy.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-8)
+    return (clip.noisy * (10 ** (OVERLOAD_DB / 20) / peaks)).clamp(-1, 1)
+
+
+def _dead(microphone: int) -> Callable[[Clip, Rng], Tensor]:
+    def hear(clip: Clip, rng: Rng) -> Tensor:
+        noisy = clip.noisy.clone()
+        noisy[:, microphone] = 0
+        return noisy
+
+    return hear
+
+
+def _swapped(clip: Clip, rng: Rng) -> Tensor:
+    order = list(range(clip.noisy.shape[1]))
+    order[1], order[2] = order[2], order[1]
+    return clip.noisy[:, order]
+
+
+def _moved(clip: Clip, rng: Rng) -> Tensor:
+    places = np.asarray(clip.array.positions)
+    steps = rng.normal(size=places.shape)
+    places = places + DISPLACEMENT * steps / np.linalg.norm(steps, axis=1, keepdims=True)
+    moved = Array("moved", tuple((float(x), float(y), float(z)) for x, y, z in places))
+    return render(clip.redrawn(moved))[0]
+
+
+def _gains(clip: Clip, rng: Rng) -> Tensor:
+    signs = rng.choice([-1.0, 1.0], size=clip.noisy.shape[1])
+    return clip.noisy * torch.from_numpy(10 ** (GAIN_DB * signs / 20)).to(torch.float32)[:, None]
+
+
+UNDISTURBED = "undisturbed"
+CONDITIONS: Mapping[str, Condition] = {
+    UNDISTURBED: Condition("the test scenes as they are", lambda clip, rng: clip.noisy),
+    "low_level": Condition(f"speech at {LOW_DBFS:g} dBFS", _low),
+    "clipping": Condition(f"clipped at full scale, peaks {OVERLOAD_DB:g} dB beyond it", _overloaded),
+    "dc": Condition(f"DC offset of {100 * OFFSET:g} % of full scale", lambda clip, rng: clip.noisy + OFFSET),
+    "dead_microphone": Condition("microphone 1 dead", _dead(1), least=2),
+    "dead_reference": Condition("microphone 0, the reference, dead", _dead(REFERENCE)),
+    "swapped": Condition("microphones 1 and 2 swapped", _swapped, least=3),
+    "moved": Condition(f"microphones moved by {1000 * DISPLACEMENT:g} mm", _moved, least=2),
+    "gains": Condition(f"gains {GAIN_DB:g} dB too high or too low", _gains, least=2),
+    "clean": Condition("clean speech, no noise, no room", _clean),
+    "quiet": Condition(f"nobody talks, {QUIET_DBFS:g} dBFS of the microphones' own noise", _quiet, speech=False),
+    "silence": Condition("digital silence", lambda clip, rng: torch.zeros_like(clip.noisy[:1]), speech=False),
+}
+"""What is measured. Microphones are counted from 0."""
+
+
+class _Record:
+    """What one condition has given so far."""
+
+    def __init__(self) -> None:
+        self.pesq: list[list[float]] = []  # (clips, 5)
+        self.powers: list[tuple[float, float]] = []  # of output and input, a clip
+        self.finite = True
+
+    def add(self, heard: Tensor, estimate: NDArray[np.float32]) -> None:
+        """Notes the power of (B, M, N) input at the reference and of (B, N) output."""
+        self.finite &= bool(np.isfinite(estimate).all())
+        reference = heard[:, REFERENCE].double().square().mean()
+        self.powers.append((float(np.square(estimate, dtype=np.float64).mean()), float(reference)))
+
+    def levels(self) -> dict[str, float | None]:
+        """Level of the output in dBFS, and against the input in dB; None where one is silent or not finite."""
+        out, heard = np.mean(self.powers, axis=0)
+        audible = out > 0 and math.isfinite(out)
+        return {
+            "level_dbfs": 10 * math.log10(out) if audible else None,
+            "level_change_db": 10 * math.log10(out / heard) if audible and heard > 0 else None,
+        }
+
+
+def measure(
+    enhancer: Enhancer,
+    source: SceneSource,
+    spec: SetSpec,
+    pool: PesqPool,
+    *,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Any]:
+    """Measures what each condition does.
+
+    Args:
+        enhancer: (B, M, N) -> (B, N), such as a network's `enhance`.
+        source, spec: of a "score" set, see `data.plan.scenes_for_test`; all clips of the spec are measured.
+        pool: where PESQ runs.
+        progress: called with the share that is done.
+
+    Returns:
+        JSON-serialisable: `clips`, `finite` (whether every sample of every output is) and `conditions`, by name:
+        `told`; `pesq`, the mean over SNRs of the median over clips; `change`, against the undisturbed scenes on the
+        clips that both have a score for; `interval` of the change, 95 %, paired bootstrap over clips; `unscored`
+        examples; `level_dbfs` of the output, None if silent, and `level_change_db` against the input at the reference
+        microphone; `finite`. What does not apply or cannot be had is None, never NaN.
+    """
+    microphones = source.array.microphones
+    conditions = {name: one for name, one in CONDITIONS.items() if one.least <= microphones}
+    records = {name: _Record() for name in conditions}
+    for number in range(spec.clips):
+
+        def redrawn(array: Array, number: int = number) -> list[Scene]:
+            other = SceneSource(source.speech, source.noise, source.rirs, array)
+            return list(scenes_of_clip(other, spec, number))
+
+        scenes = redrawn(source.array)
+        noisy, clean = render(scenes)
+        clip, reference = Clip(noisy, scenes, redrawn, source.array), clean[0].numpy()
+        for place, (name, condition) in enumerate(conditions.items()):
+            heard = condition.hear(clip, np.random.default_rng([spec.seed, 3, number, place]))
+            with torch.inference_mode():
+                estimate = enhancer(heard).cpu().numpy()
+            records[name].add(heard, estimate)
+            if condition.speech:
+                scores = pool.scores([(reference, one) for one in estimate])
+                records[name].pesq.append(scores * (len(SNRS_DB) // len(scores)))
+            if progress is not None:
+                progress((number + (place + 1) / len(conditions)) / spec.clips)
+    tables = {name: np.asarray(record.pesq, np.float64) for name, record in records.items() if record.pesq}
+    told = {
+        name: {"told": conditions[name].told, "finite": record.finite}
+        | (_compared(tables[name], tables[UNDISTURBED]) if name in tables else {})
+        | record.levels()
+        for name, record in records.items()
+    }
+    return plain({
+        "clips": spec.clips,
+        "finite": all(record.finite for record in records.values()),
+        "conditions": told,
+    })  # fmt: skip
+
+
+def _compared(scores: NDArray[np.float64], undisturbed: NDArray[np.float64]) -> dict[str, Any]:
+    """PESQ of (clips, 5) scores, and its change against others on the same clips; NaN where there is none."""
+    missing = np.isnan(scores) | np.isnan(undisturbed)
+    both = [np.where(missing, np.nan, table) for table in (scores, undisturbed)]
+    draws = np.random.default_rng(0).integers(0, len(scores), (RESAMPLES, len(scores)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # an SNR without any scored clip is NaN, and says so itself
+        changed, before = (np.nanmedian(table[draws], axis=1).mean(axis=1) for table in both)
+        interval = np.nanpercentile(changed - before, [2.5, 97.5])
+    return {
+        "pesq": Scores(scores).mean,
+        "change": Scores(both[0]).mean - Scores(both[1]).mean,
+        "interval": [float(end) for end in interval],
+        "unscored": Scores(scores).unscored,
+    }
+
+
+def sturdiness_table(values: Mapping[str, Any]) -> str:
+    """What `measure` returns as a Markdown table with a line on how to read it, for `CARD.md`."""
+    lines = ["| input | PESQ | change | 95 % | level out against in |", "|---|---|---|---|---|"]
+    for name, one in values["conditions"].items():
+        interval = one.get("interval") or [None, None]
+        changes = [one.get("change"), *interval] if name != UNDISTURBED else [None] * 3
+        change, low, high = ("" if value is None else f"{value:+.2f}" for value in changes)
+        pesq = f"{one['pesq']:.2f}" if one.get("pesq") is not None else "none" if "pesq" in one else ""
+        level = "silent" if one["level_dbfs"] is None else ""
+        if one["level_change_db"] is not None:
+            level = f"{one['level_change_db']:+.1f} dB"
+        if not one["finite"]:
+            level = "NOT FINITE"
+        lines.append(f"| {one['told']} | {pesq} | {change} | {f'{low}..{high}' if low else ''} | {level} |")
+    finite = "All samples of all outputs are finite." if values["finite"] else "SOME OUTPUTS ARE NOT FINITE."
+    return "\n".join([
+        *lines,
+        "",
+        f"PESQ is the mean over five SNRs of the median over {values['clips']} clips, the change that against the test "
+        f"scenes as they are, with a paired bootstrap interval. Microphones are counted from 0. {finite}",
+        "",
+    ])  # fmt: skip
+
+
+def plan_of(recipe: Mapping[str, Any], demo: bool = False) -> DataPlan:
+    """The data that a student was made for, as its recipe tells; the demo corpus where it tells nothing.
+
+    Args:
+        recipe: as in the metadata of its weights.
+        demo: the demo corpus instead, with the student's array.
+
+    Raises:
+        InputError: the recipe is of another version, or one of its folders is not here.
+    """
+    told = dict(recipe.get("data") or {})
+    try:
+        hours = told.get("hours")
+        plan = DataPlan(**(told | {"hours": tuple(hours) if hours else None, "remix": False}))
+    except TypeError as error:
+        raise InputError(
+            f"the student's recipe is of another version of this project ({error}); export it anew"
+        ) from None
+    if demo:
+        return plan.of_demo()
+    gone = [str(folder) for folder in (plan.speech, plan.noise, plan.rirs) if folder and not Path(folder).is_dir()]
+    if gone:
+        raise InputError(f"the student's corpora are not here ({', '.join(gone)}); --demo takes the demo corpus")
+    return plan
+
+
+def read_flags(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line's flags.
+
+    Raises:
+        InputError: no clips are asked for.
+    """
+    parser = CommandParser(prog="python -m model.sturdiness", description="Measures what odd input does to a student.")
+    parser.add_argument("student", type=Path, help="a folder that `python analysis/choose.py` wrote")
+    parser.add_argument("--clips", type=int, default=CLIPS, help="test clips, each at 5 SNRs (default: %(default)s)")
+    parser.add_argument("--demo", action="store_true", help="on the demo corpus, whatever the student was trained on")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures there")
+    flags = parser.parse_args(argv)
+    if flags.clips < 1:
+        raise InputError(f"--clips must be at least 1 but is {flags.clips}")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    flags = read_flags(argv)
+    if flags.json:
+        check_target("--json", flags.json)
+    weights = flags.student / "student.safetensors" if flags.student.is_dir() else flags.student
+    net, recipe = load_network(weights)
+    plan = plan_of(recipe, flags.demo)
+    source, spec = scenes_for_test(plan)
+    if source.array.microphones != net.size.microphones:
+        raise InputError(
+            f"{weights} is a network for {net.size.microphones} microphones but the array {plan.array} has "
+            f"{source.array.microphones}; give a student whose recipe names its array"
+        )
+    spec = replace(spec, clips=min(flags.clips, spec.clips))
+    torch.set_num_threads(usable_cores())
+    with PesqPool(usable_cores()) as pool:
+        values = measure(network_enhancer(net), source, spec, pool)
+    print(sturdiness_table(values), end="")
+    if flags.json:
+        write_json(flags.json, values)
+
+
+if __name__ == "__main__":
+    run_command(main)
