@@ -10,7 +10,8 @@ import argparse
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,129 +28,17 @@ from data.files import check_target, plain, write_json
 from data.flags import CommandParser
 from data.plan import DataPlan, scenes_for_test
 from data.scene import SNRS_DB, Scene, SceneSource, render
+from model.disturbances import CONDITIONS, UNDISTURBED, Clip
 from model.ftjnf import REFERENCE
 from model.pesq_pool import PesqPool
 from model.score import Enhancer, Scores, network_enhancer
+from model.teacher import progress_line
 from model.weights import load_network
 
 CLIPS = 12
 """Clips that are measured unless more are asked for, each at five SNRs."""
-QUIET_DBFS = -70.0
-"""Level of a microphone's own noise in a quiet room."""
-LOW_DBFS = -40.0
-"""Level of soft speech: the scenes have -36..-16 dBFS."""
-OVERLOAD_DB = 12.0
-"""How far beyond full scale the peaks of an overloaded input would reach."""
-OFFSET = 0.05
-"""Of full scale."""
-DISPLACEMENT = 0.005
-"""In m, of every microphone, each in a direction of its own."""
-GAIN_DB = 1.0
-"""By which each microphone is too loud or too soft."""
 RESAMPLES = 1000
 """Of the bootstrap."""
-
-Rng = np.random.Generator
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One clip of the test at its five SNRs.
-
-    Args:
-        noisy: (5, M, N) as the microphones hear it.
-        scenes: the five scenes.
-        redrawn: the same five heard by another array.
-        array: the right one.
-    """
-
-    noisy: Tensor
-    scenes: Sequence[Scene]
-    redrawn: Callable[[Array], Sequence[Scene]]
-    array: Array
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One way to disturb the input.
-
-    Args:
-        told: what it is, for tables.
-        hear: the clip and a generator -> (B, M, N) what the microphones hear; B is 5, or 1 if all SNRs are alike.
-        speech: whether somebody talks, so that there is a PESQ.
-        least: microphones that it takes.
-    """
-
-    told: str
-    hear: Callable[[Clip, Rng], Tensor]
-    speech: bool = True
-    least: int = 1
-
-
-def _clean(clip: Clip, rng: Rng) -> Tensor:
-    bare = replace(clip.scenes[0], snr_db=math.inf, speech_rir=np.ones(1, np.float32))
-    return render([bare])[0]
-
-
-def _quiet(clip: Clip, rng: Rng) -> Tensor:
-    noise = rng.standard_normal(clip.noisy[:1].shape, dtype=np.float32)
-    return torch.from_numpy(noise * np.float32(10 ** (QUIET_DBFS / 20)))
-
-
-def _low(clip: Clip, rng: Rng) -> Tensor:
-    gains = [10 ** ((LOW_DBFS - scene.level_dbfs) / 20) for scene in clip.scenes]
-    return clip.noisy * torch.tensor(gains, dtype=torch.float32)[:, None, None]
-
-
-def _overloaded(clip: Clip, rng: Rng) -> Tensor:
-    peaks = clip.noisy.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-8)
-    return (clip.noisy * (10 ** (OVERLOAD_DB / 20) / peaks)).clamp(-1, 1)
-
-
-def _dead(microphone: int) -> Callable[[Clip, Rng], Tensor]:
-    def hear(clip: Clip, rng: Rng) -> Tensor:
-        noisy = clip.noisy.clone()
-        noisy[:, microphone] = 0
-        return noisy
-
-    return hear
-
-
-def _swapped(clip: Clip, rng: Rng) -> Tensor:
-    order = list(range(clip.noisy.shape[1]))
-    order[1], order[2] = order[2], order[1]
-    return clip.noisy[:, order]
-
-
-def _moved(clip: Clip, rng: Rng) -> Tensor:
-    places = np.asarray(clip.array.positions)
-    steps = rng.normal(size=places.shape)
-    places = places + DISPLACEMENT * steps / np.linalg.norm(steps, axis=1, keepdims=True)
-    moved = Array("moved", tuple((float(x), float(y), float(z)) for x, y, z in places))
-    return render(clip.redrawn(moved))[0]
-
-
-def _gains(clip: Clip, rng: Rng) -> Tensor:
-    signs = rng.choice([-1.0, 1.0], size=clip.noisy.shape[1])
-    return clip.noisy * torch.from_numpy(10 ** (GAIN_DB * signs / 20)).to(torch.float32)[:, None]
-
-
-UNDISTURBED = "undisturbed"
-CONDITIONS: Mapping[str, Condition] = {
-    UNDISTURBED: Condition("the test scenes as they are", lambda clip, rng: clip.noisy),
-    "low_level": Condition(f"speech at {LOW_DBFS:g} dBFS", _low),
-    "clipping": Condition(f"clipped at full scale, peaks {OVERLOAD_DB:g} dB beyond it", _overloaded),
-    "dc": Condition(f"DC offset of {100 * OFFSET:g} % of full scale", lambda clip, rng: clip.noisy + OFFSET),
-    "dead_microphone": Condition("microphone 1 dead", _dead(1), least=2),
-    "dead_reference": Condition("microphone 0, the reference, dead", _dead(REFERENCE)),
-    "swapped": Condition("microphones 1 and 2 swapped", _swapped, least=3),
-    "moved": Condition(f"microphones moved by {1000 * DISPLACEMENT:g} mm", _moved, least=2),
-    "gains": Condition(f"gains {GAIN_DB:g} dB too high or too low", _gains, least=2),
-    "clean": Condition("clean speech, no noise, no room", _clean),
-    "quiet": Condition(f"nobody talks, {QUIET_DBFS:g} dBFS of the microphones' own noise", _quiet, speech=False),
-    "silence": Condition("digital silence", lambda clip, rng: torch.zeros_like(clip.noisy[:1]), speech=False),
-}
-"""What is measured. Microphones are counted from 0."""
 
 
 class _Record:
@@ -194,10 +83,11 @@ def measure(
 
     Returns:
         JSON-serialisable: `clips`, `finite` (whether every sample of every output is) and `conditions`, by name:
-        `told`; `pesq`, the mean over SNRs of the median over clips; `change`, against the undisturbed scenes on the
-        clips that both have a score for; `interval` of the change, 95 %, paired bootstrap over clips; `unscored`
-        examples; `level_dbfs` of the output, None if silent, and `level_change_db` against the input at the reference
-        microphone; `finite`. What does not apply or cannot be had is None, never NaN.
+        `told`; `finite`; `level_dbfs` of the output, None if silent, and `level_change_db` against the input at the
+        reference microphone. Where somebody talks also `pesq`, the mean over SNRs of the median over clips, and the
+        number of `unscored` examples; where that can be compared `change`, against the undisturbed scenes on the
+        examples that both have a score for, and its `interval`, 95 %, paired bootstrap over clips. What cannot be had
+        is None, never NaN.
     """
     microphones = source.array.microphones
     conditions = {name: one for name, one in CONDITIONS.items() if one.least <= microphones}
@@ -222,12 +112,14 @@ def measure(
             if progress is not None:
                 progress((number + (place + 1) / len(conditions)) / spec.clips)
     tables = {name: np.asarray(record.pesq, np.float64) for name, record in records.items() if record.pesq}
-    told = {
-        name: {"told": conditions[name].told, "finite": record.finite}
-        | (_compared(tables[name], tables[UNDISTURBED]) if name in tables else {})
-        | record.levels()
-        for name, record in records.items()
-    }
+    told: dict[str, dict[str, Any]] = {}
+    for name, record in records.items():
+        told[name] = {"told": conditions[name].told, "finite": record.finite} | record.levels()
+        if name in tables:
+            own = Scores(tables[name])
+            told[name] |= {"pesq": own.mean, "unscored": own.unscored}
+            if conditions[name].compared and name != UNDISTURBED:
+                told[name] |= _compared(tables[name], tables[UNDISTURBED])
     return plain({
         "clips": spec.clips,
         "finite": all(record.finite for record in records.values()),
@@ -236,7 +128,7 @@ def measure(
 
 
 def _compared(scores: NDArray[np.float64], undisturbed: NDArray[np.float64]) -> dict[str, Any]:
-    """PESQ of (clips, 5) scores, and its change against others on the same clips; NaN where there is none."""
+    """Change of PESQ between (clips, 5) scores of the same clips; NaN where there is none."""
     missing = np.isnan(scores) | np.isnan(undisturbed)
     both = [np.where(missing, np.nan, table) for table in (scores, undisturbed)]
     draws = np.random.default_rng(0).integers(0, len(scores), (RESAMPLES, len(scores)))
@@ -245,20 +137,17 @@ def _compared(scores: NDArray[np.float64], undisturbed: NDArray[np.float64]) -> 
         changed, before = (np.nanmedian(table[draws], axis=1).mean(axis=1) for table in both)
         interval = np.nanpercentile(changed - before, [2.5, 97.5])
     return {
-        "pesq": Scores(scores).mean,
         "change": Scores(both[0]).mean - Scores(both[1]).mean,
         "interval": [float(end) for end in interval],
-        "unscored": Scores(scores).unscored,
     }
 
 
 def sturdiness_table(values: Mapping[str, Any]) -> str:
     """What `measure` returns as a Markdown table with a line on how to read it, for `CARD.md`."""
     lines = ["| input | PESQ | change | 95 % | level out against in |", "|---|---|---|---|---|"]
-    for name, one in values["conditions"].items():
+    for one in values["conditions"].values():
         interval = one.get("interval") or [None, None]
-        changes = [one.get("change"), *interval] if name != UNDISTURBED else [None] * 3
-        change, low, high = ("" if value is None else f"{value:+.2f}" for value in changes)
+        change, low, high = ("" if value is None else f"{value:+.2f}" for value in (one.get("change"), *interval))
         pesq = f"{one['pesq']:.2f}" if one.get("pesq") is not None else "none" if "pesq" in one else ""
         level = "silent" if one["level_dbfs"] is None else ""
         if one["level_change_db"] is not None:
@@ -291,9 +180,7 @@ def plan_of(recipe: Mapping[str, Any], demo: bool = False) -> DataPlan:
         hours = told.get("hours")
         plan = DataPlan(**(told | {"hours": tuple(hours) if hours else None, "remix": False}))
     except TypeError as error:
-        raise InputError(
-            f"the student's recipe is of another version of this project ({error}); export it anew"
-        ) from None
+        raise InputError(f"the student's recipe is of another version ({error}); choose and export it anew") from None
     if demo:
         return plan.of_demo()
     gone = [str(folder) for folder in (plan.speech, plan.noise, plan.rirs) if folder and not Path(folder).is_dir()]
@@ -327,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     weights = flags.student / "student.safetensors" if flags.student.is_dir() else flags.student
     net, recipe = load_network(weights)
     plan = plan_of(recipe, flags.demo)
-    source, spec = scenes_for_test(plan)
+    source, spec = scenes_for_test(plan, progress=progress_line)
     if source.array.microphones != net.size.microphones:
         raise InputError(
             f"{weights} is a network for {net.size.microphones} microphones but the array {plan.array} has "
@@ -336,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     spec = replace(spec, clips=min(flags.clips, spec.clips))
     torch.set_num_threads(usable_cores())
     with PesqPool(usable_cores()) as pool:
-        values = measure(network_enhancer(net), source, spec, pool)
+        values = measure(network_enhancer(net), source, spec, pool, progress=partial(progress_line, "sturdiness"))
     print(sturdiness_table(values), end="")
     if flags.json:
         write_json(flags.json, values)
