@@ -221,7 +221,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{source.array.microphones}; give a student whose recipe names its array"
         )
     spec = replace(spec, clips=min(flags.clips, spec.clips))
-    torch.set_num_threads(usable_cores())
     with PesqPool(usable_cores()) as pool:
         values = measure(network_enhancer(net), source, spec, pool, progress=partial(progress_line, "sturdiness"))
     print(sturdiness_table(values), end="")
