@@ -95,7 +95,7 @@ class OnnxEngine:
     """
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime  # a tenth of a second to import, and the torch engine does without it
+        import onnxruntime  # the torch engine does without it
 
         if not Path(path).is_file():
             raise InputError(f"no student at {path}; give a folder that `python analysis/choose.py` wrote")

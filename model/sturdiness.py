@@ -147,7 +147,7 @@ def sturdiness_table(values: Mapping[str, Any]) -> str:
     lines = ["| input | PESQ | change | 95 % | level out against in |", "|---|---|---|---|---|"]
     for one in values["conditions"].values():
         interval = one.get("interval") or [None, None]
-        change, low, high = ("" if value is None else f"{value:+.2f}" for value in (one.get("change"), *interval))
+        change, low, high = (_signed(value) for value in (one.get("change"), *interval))
         pesq = f"{one['pesq']:.2f}" if one.get("pesq") is not None else "none" if "pesq" in one else ""
         level = "silent" if one["level_dbfs"] is None else ""
         if one["level_change_db"] is not None:
@@ -163,6 +163,10 @@ def sturdiness_table(values: Mapping[str, Any]) -> str:
         f"scenes as they are, with a paired bootstrap interval. Microphones are counted from 0. {finite}",
         "",
     ])  # fmt: skip
+
+
+def _signed(change: float | None) -> str:
+    return "" if change is None else f"{round(change, 2) + 0.0:+.2f}"  # no -0.00
 
 
 def plan_of(recipe: Mapping[str, Any], demo: bool = False) -> DataPlan:

@@ -78,7 +78,7 @@ def test_two_microphones_are_swapped(clip: Clip, heard) -> None:
     assert torch.equal(heard("swapped"), clip.noisy[:, [0, 2, 1]])
 
 
-def test_moved_microphones_hear_the_same_scene_a_little_earlier_or_later(clip: Clip, heard, monkeypatch) -> None:
+def test_moved_microphones_hear_the_same_scene_a_little_earlier_or_later(clip: Clip, heard) -> None:
     drawn: list[Array] = []
 
     def redrawn(array: Array) -> list:

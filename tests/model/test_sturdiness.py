@@ -117,6 +117,7 @@ def test_a_network_is_measured_the_same_way_twice(tiny_source, network) -> None:
 
 def test_the_table_has_a_line_for_each_condition(of_input) -> None:
     table = sturdiness_table(of_input)
+    changed = of_input["conditions"]["dc"] | {"change": -0.001, "interval": [-0.004, 0.002]}
     rows = [line for line in table.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(of_input["conditions"])
     assert {row.count("|") for row in rows} == {6}
@@ -126,6 +127,7 @@ def test_the_table_has_a_line_for_each_condition(of_input) -> None:
     assert "median over 2 clips" in table
     assert "nan" not in table.lower()
     assert "None" not in table
+    assert "-0.00" not in sturdiness_table(of_input | {"conditions": {"dc": changed}})
     assert sturdiness_table(json.loads(strict_json(of_input))) == table
 
 
