@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import analysis.choose
+import model.enhance
 import model.macs
+import model.sturdiness
 import model.teacher
 from data.errors import InputError
 from search.flags import read_flags
@@ -36,6 +38,8 @@ PARSERS: dict[str, Callable[[list[str]], object]] = {
     "python search/run.py": read_flags,
     "python analysis/choose.py": analysis.choose.read_flags,
     "python -m model.teacher": lambda words: model.teacher._parser().parse_args(words),
+    "python -m model.enhance": model.enhance.read_flags,
+    "python -m model.sturdiness": model.sturdiness.read_flags,
     "python -m model.macs": lambda words: model.macs._parser().parse_args(words),
 }
 
