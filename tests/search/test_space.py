@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from data.errors import InputError
+from model.distill import METHODS
 from model.ftjnf import TABLE_1, Size
+from model.gram import Gram
 from model.macs import Budget, paper_gmac
-from search.space import Choice, Space, parse_sizes
+from model.train_config import TrainConfig
+from search.dimensions import Dimension
+from search.space import Choice, Space, paper_sizes, parse_sizes
 
 
 def space(budget: str = "1.0GMAC", **settings) -> Space:
@@ -144,3 +150,125 @@ def test_stratified_start_of_few_or_named_sizes_is_all_of_them() -> None:
 
 def test_stratified_start_of_one_size_is_the_largest() -> None:
     assert space().stratified_start(1) == [Size(80, 24)]
+
+
+VARIED = (
+    Dimension("alpha", (0.3, 0.5, 0.7)),
+    Dimension("ramp", (0.25, 0.5)),
+    Dimension("soft_share", (0.25, 0.5)),
+    Dimension("lr", (5e-4, 1e-3)),
+    Dimension("gram_normalise", ("plain", "cosine")),
+)
+
+
+def varied(**settings) -> Space:
+    schedules = ("two-stage", "constant", "linear", "cosine")
+    return space("0.05GMAC", methods=("none", "linear", "t-lstm"), schedules=schedules, dimensions=VARIED, **settings)
+
+
+def test_what_a_training_does_not_heed_makes_no_other_choice() -> None:
+    size, every = Size(80, 32), {"alpha": 0.3, "ramp": 0.2, "soft_share": 0.4, "lr": 1e-4, "gram_form": "frame"}
+    heeded = {
+        ("none", "constant"): {"lr"},
+        ("linear", "two-stage"): {"lr", "soft_share"},
+        ("linear", "constant"): {"lr", "alpha"},
+        ("mask", "cosine"): {"lr", "ramp"},
+        ("t-lstm", "linear"): {"lr", "ramp", "gram_form"},
+        ("multi", "constant"): {"lr", "alpha", "gram_form"},
+    }
+    for (method, schedule), names in heeded.items():
+        choice = Choice.of(size, method, schedule, "slice", **every)
+        assert choice.settings == {name: every[name] for name in every if name in names}
+        assert choice == Choice.of(size, method, schedule, "slice", **choice.settings)
+
+
+def test_settings_reach_the_training_and_the_rest_is_the_searchs() -> None:
+    base = TrainConfig(Size(1, 1), epochs=10, lr=1e-3, alpha=0.6, gram=Gram("exact", "cosine", 64))
+    choice = Choice.of(Size(80, 32), "t-lstm", "two-stage", "slice", soft_share=0.25, lr=1e-4, gram_form="positions")
+    train = choice.training(base)
+    assert (train.size, train.method, train.schedule, train.init) == (Size(80, 32), "t-lstm", "two-stage", "slice")
+    assert (train.lr, train.alpha, train.gram) == (1e-4, 0.6, Gram("positions", "cosine", 64))
+    assert train.stage_epochs == (5, 15)
+    assert Choice.of(Size(80, 32), "linear", "cosine", "slice", ramp=0.2).training(base).stages[0].ramp == 0.2
+    assert Choice.of(Size(80, 32), "linear", "constant", "slice", alpha=0.2).training(base).stages[0].start == 0.2
+    assert Choice.of(Size(80, 32), "none", "none", "slice").training(base) == replace(
+        base, size=Size(80, 32), init="slice"
+    )
+
+
+def test_key_names_settings_and_the_repeat() -> None:
+    choice = Choice.of(Size(80, 32), "t-lstm", "constant", "slice", 1, alpha=0.3, lr=1e-4, gram_normalise="cosine")
+    assert choice.key() == "80/32|t-lstm|constant|slice|alpha=0.3|lr=0.0001|gram_normalise=cosine|#1"
+
+
+@pytest.mark.parametrize("settings", [{}, {"inits": ("slice", "random"), "repeats": 2}])
+def test_dimensions_multiply_what_heeds_them_and_every_configuration_has_an_index(settings: dict) -> None:
+    some = varied(**settings)
+    # by hand: none 2 lr; linear 2 lr x (2 shares + 3 alphas + 2 + 2 ramps); t-lstm the same by 2 normalisations
+    recipes = 2 + 2 * 9 + 2 * 9 * 2
+    listed = list(some.configurations())
+    assert some.count() == len(listed) == len(set(listed))
+    assert some.count() == len(some.feasible()) * recipes * len(some.inits) * some.repeats
+    assert [some.configuration(index) for index in range(some.count())] == listed
+
+
+def test_millions_of_configurations_are_counted_and_drawn_from_without_a_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    some = space("40GMAC", dimensions=(Dimension("lr", tuple(i / 1000 for i in range(1, 1000))),))
+    assert some.count() > 5_000_000
+
+    def listed(self: Space) -> None:
+        raise AssertionError("they were listed")
+
+    monkeypatch.setattr(Space, "configurations", listed)
+    rng = np.random.default_rng(0)
+    tried: set[Choice] = set()
+    for _ in range(50):
+        choice = some.untried(tried, rng)
+        assert choice is not None
+        assert choice not in tried
+        tried.add(choice)
+
+
+def test_untried_ones_are_found_to_the_last_and_then_there_are_none() -> None:
+    some, rng = space("0.05GMAC"), np.random.default_rng(0)
+    tried: set[Choice] = set()
+    while (choice := some.untried(tried, rng)) is not None:
+        assert choice not in tried
+        tried.add(choice)
+    assert tried == set(some.configurations())
+
+
+def test_prior_of_kd_turns_at_size_f_and_can_be_switched_off() -> None:
+    some = space("40GMAC", methods=tuple(METHODS))
+
+    def prior(size: Size, method: str, schedule: str = "two-stage") -> float:
+        return some.prior(Choice.of(size, method, schedule, "slice"))
+
+    for name in ("A", "D", "E", "F"):
+        assert prior(TABLE_1[name], "linear") == prior(TABLE_1[name], "multi") > prior(TABLE_1[name], "none")
+    for name in ("G", "H", "I"):
+        assert prior(TABLE_1[name], "linear") == prior(TABLE_1[name], "t-lstm") < prior(TABLE_1[name], "none")
+    for row in TABLE_1.values():
+        assert 0 < prior(row, "f-lstm") < prior(row, "mask") < prior(row, "t-lstm")
+        assert prior(row, "linear", "cosine") < prior(row, "linear")
+    flat = space(methods=tuple(METHODS), priors="none")
+    assert {flat.prior(choice) for choice in flat.configurations()} == {1.0}
+
+
+def test_axes_of_the_grid_can_be_given() -> None:
+    some = space(f_hidden=(16, 20), t_hidden=(5,))
+    assert some.feasible() == [Size(16, 5), Size(20, 5)]
+
+
+def test_one_dimension_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="lr, lr name one twice"):
+        space(dimensions=(Dimension("lr", (1e-3,)), Dimension("lr", (1e-4,))))
+
+
+def test_paper_sizes_are_the_rows_of_table_1_within_the_budget_but_the_teacher() -> None:
+    assert paper_sizes(Budget.parse("1.0GMAC")) == tuple(TABLE_1[name] for name in "FGHI")
+    assert paper_sizes(Budget.parse("100GMAC"), 3)[0] == Size(256, 64, microphones=3)
+    with pytest.raises(InputError, match=r"none fits the budget of 0.1GMAC.*48/8.*--sizes"):
+        paper_sizes(Budget.parse("0.1GMAC"))
