@@ -126,7 +126,7 @@ class Dimension:
             if not setting.accepts(value):
                 choose = f"; choose from {', '.join(setting.words)}" if setting.words else ""
                 raise InputError(f"{self.name} cannot be {value!r}: it is {setting.meaning}{choose}")
-        options = self.options if setting.words else tuple(sorted(float(value) for value in self.options))
+        options = tuple(self.options) if setting.words else tuple(sorted(float(value) for value in self.options))
         if len(set(options)) < len(options):
             raise InputError(f"{self.name} names an option twice ({', '.join(map(str, options))}); name each once")
         object.__setattr__(self, "options", options)

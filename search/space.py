@@ -126,13 +126,14 @@ def parse_sizes(text: str, microphones: int = 5) -> tuple[Size, ...]:
     return tuple(dict.fromkeys(Size.parse(entry, microphones) for entry in entries))
 
 
-def paper_sizes(budget: Budget, microphones: int = 5) -> tuple[Size, ...]:
+def paper_sizes(budget: Budget, microphones: int = 5, *, bi_freq: bool = False) -> tuple[Size, ...]:
     """The students of the paper's grid within a budget: rows B to I of Table 1 (A is the teacher).
 
     Raises:
         InputError: none is.
     """
-    rows = [Size(row.f_hidden, row.t_hidden, microphones=microphones) for name, row in TABLE_1.items() if name != "A"]
+    students = [row for name, row in TABLE_1.items() if name != "A"]
+    rows = [replace(row, bi_freq=bi_freq, microphones=microphones) for row in students]
     fits = tuple(size for size in rows if budget.allows(size))
     if not fits:
         raise InputError(

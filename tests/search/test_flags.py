@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
+from data.files import write_json
 from search.config import SearchConfig
+from search.dimensions import Dimension
 from search.flags import parser, read_flags, search_config
+from search.preset import PRESETS
 
 FOLDERS = ["--speech", "a", "--noise", "b", "--rirs", "c"]
 
@@ -76,6 +79,83 @@ def test_flags_that_are_heeded_are_taken() -> None:
     assert config_of("--gram", "frame").train.gram.form == "frame"
     assert config_of(*FOLDERS, "--teacher-time", "2min").teacher_time == 120
     assert config_of("--teacher-size", "C", "--teacher-time", "2min").teacher_time == 120
+
+
+def space_file(folder: Path, text: str) -> str:
+    path = folder / "space.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_space_file_overrides_its_parts_of_the_preset(tmp_path: Path) -> None:
+    text = "kd_method: [none, multi]\nalpha_schedule: constant\nalpha: [0.2, 0.4]\nsizes: [E, 64/16]\nrepeats: 2\n"
+    config = config_of("--space", space_file(tmp_path, text))
+    assert (config.methods, config.schedules, config.sizes) == (("none", "multi"), ("constant",), ("E", "64/16"))
+    assert (config.repeats, config.dimensions) == (2, (Dimension("alpha", (0.2, 0.4)),))
+    assert config.inits == PRESETS["demo"].inits  # what the file does not name stays
+    grid = config_of("--space", space_file(tmp_path, "f_hidden: {from: 8, to: 24, step: 8}\nt_hidden: 4\n"))
+    assert [str(size) for size in grid.space(5).feasible()] == ["8/4", "16/4", "24/4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("kd_method: [none]", ["--methods", "none"]),
+        ("alpha_schedule: [cosine]", ["--schedules", "linear"]),
+        ("init: [random]", ["--init", "slice"]),
+        ("sizes: [E]", ["--sizes", "E"]),
+        ("t_hidden: [8]", ["--sizes", "64/16"]),
+        ("lr: [1e-3]", ["--lr", "1e-3"]),
+        ("gram_form: [exact]", ["--gram", "frame"]),
+        ("gram_normalise: [cosine]", ["--gram-normalise", "plain"]),
+        ("repeats: 2", ["--repeats", "3"]),
+        ("alpha: [0.3]", ["--alpha", "0.3", "--schedules", "constant"]),
+    ],
+)
+def test_what_file_and_flag_both_say_is_refused(tmp_path: Path, text: str, flags: list[str]) -> None:
+    with pytest.raises(InputError, match=rf"{flags[0]} .* and .*space\.yaml, line 1 .* leave one of the two out"):
+        config_of("--space", space_file(tmp_path, text), *flags)
+
+
+@pytest.mark.parametrize(
+    ("text", "needs"),
+    [
+        ("alpha: [0.3]", "the schedule constant"),
+        ("ramp: [0.3]\nalpha_schedule: [two-stage]", "the schedule linear or cosine"),
+        ("soft_share: [0.3]\nkd_method: none", "the schedule two-stage and a KD method"),
+        ("gram_form: [exact]\nkd_method: [none, linear]", "f-lstm, t-lstm, multi"),
+    ],
+)
+def test_key_that_nothing_heeds_is_refused(tmp_path: Path, text: str, needs: str) -> None:
+    with pytest.raises(InputError, match=rf"space\.yaml, line 1: {text.split(':')[0]} needs .*{needs}.*leave"):
+        config_of("--space", space_file(tmp_path, text))
+
+
+def test_dimensions_of_a_preset_give_way_to_flags_and_file(tmp_path: Path) -> None:
+    def dimensions(*flags: str) -> dict[str, tuple]:
+        return {one.name: one.options for one in config_of(*FOLDERS, "--preset", "full", *flags).dimensions}
+
+    assert dimensions() == {"alpha": (0.3, 0.5, 0.7), "ramp": (0.25, 0.5)}
+    assert dimensions("--alpha", "0.4") == {"ramp": (0.25, 0.5)}
+    assert dimensions("--schedules", "two-stage") == {}
+    assert dimensions("--space", space_file(tmp_path, "ramp: [0.1]")) == {"ramp": (0.1,), "alpha": (0.3, 0.5, 0.7)}
+
+
+def test_priors_can_be_switched_off() -> None:
+    assert config_of().priors == "paper"
+    assert config_of("--priors", "none").space(5).priors == "none"
+
+
+def test_resumed_search_needs_its_space_file_no_more_and_takes_no_other(tmp_path: Path) -> None:
+    file = space_file(tmp_path, "alpha_schedule: constant\nalpha: [0.2, 0.4]\nf_hidden: [16, 32]\n")
+    begun = config_of("--space", file, "--storage", str(tmp_path), "--name", "x", "--priors", "none")
+    write_json(tmp_path / "x" / "search.json", begun.to_dict())
+    Path(file).unlink()
+    resume = ["--resume", "x", "--storage", str(tmp_path)]
+    assert search_config(read_flags(resume)) == begun
+    for flags in (["--space", file], ["--priors", "paper"]):
+        with pytest.raises(InputError, match=f"{flags[0]} .* cannot be given with --resume"):
+            search_config(read_flags([*resume, *flags]))
 
 
 def test_precision_is_decided_once_for_the_whole_search() -> None:
