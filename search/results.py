@@ -172,7 +172,7 @@ def write_front(folder: Path, records: Sequence[Record]) -> None:
         # what only some members have, such as an alpha, stands beside the others
         names = [name for name in max(front, key=len) if not name.endswith(_NESTED)]
         names += [name for record in front for name in SETTINGS if name in record and name not in names]
-        writer = csv.DictWriter(table, dict.fromkeys(names), extrasaction="ignore", lineterminator="\n")
+        writer = csv.DictWriter(table, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(front)
     write_atomic(folder / "front.csv", table.getvalue())
