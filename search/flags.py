@@ -20,11 +20,11 @@ from model.macs import Budget
 from model.precision import PRECISIONS, choose_device, choose_precision
 from model.train_config import LR_SCHEDULES
 from search.config import NAME, SearchConfig
-from search.dimensions import SETTINGS, Dimension
 from search.preset import PRESETS
 from search.priors import PriorsName
 from search.sampler import SamplerName
 from search.space_file import SpaceFile, read_space_file
+from search.space_flags import check_said_once, dimensions_of
 from search.tracking_store import absolute_uri
 
 EXAMPLES = """
@@ -42,13 +42,6 @@ examples:
 units of --budget: GMAC and MMAC are the axis of the paper's Table 1 (1.0GMAC there is about 0.63 GMAC/s); GMAC/s,
 MMAC/s and MMAC/frame are true multiply-accumulates.
 """
-
-SAME = {
-    "sizes": ("sizes", "f_hidden", "t_hidden", "bi_freq"), "methods": ("kd_method",), "schedules": ("alpha_schedule",),
-    "init": ("init",), "repeats": ("repeats",), "alpha": ("alpha",), "lr": ("lr",), "gram": ("gram_form",),
-    "gram_normalise": ("gram_normalise",),
-}  # fmt: skip
-"""Flags, and the keys of a space file that speak of the same."""
 
 RESUMABLE = {"resume", "json", "dry_run", "address", "tracking_uri"}
 """Flags that may stand beside --resume: everything else comes from the search's folder."""
@@ -170,7 +163,7 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
     )
     time_budget = parse_duration(flags.time_budget) if flags.time_budget else preset.time_budget
     file = SpaceFile() if flags.space is None else read_space_file(flags.space)
-    _check_said_once(flags, file)
+    check_said_once(flags, file)
     methods = _names(flags.methods, file.methods or preset.methods)
     schedules = _names(flags.schedules, file.schedules or preset.schedules)
     search = SearchConfig(
@@ -201,58 +194,11 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         f_hidden=file.f_hidden,
         t_hidden=file.t_hidden,
         bi_freq=file.bi_freq or False,
-        dimensions=_dimensions(flags, file, preset.dimensions, methods, schedules),
+        dimensions=dimensions_of(flags, file, preset.dimensions, methods, schedules),
         priors=flags.priors or "paper",
     )
     _check_use(flags, search)
     return search
-
-
-def _check_said_once(flags: argparse.Namespace, file: SpaceFile) -> None:
-    """Whether flags and space file speak of different things: neither is silently the stronger.
-
-    Raises:
-        InputError: both say the same, or different things of the same.
-    """
-    for flag, keys in SAME.items():
-        for key in keys:
-            if getattr(flags, flag) is not None and key in file.places:
-                raise InputError(
-                    f"--{flag.replace('_', '-')} {getattr(flags, flag)} and {file.places[key]} ({key}) say the same "
-                    "twice; leave one of the two out"
-                )
-
-
-def _dimensions(
-    flags: argparse.Namespace,
-    file: SpaceFile,
-    preset: Sequence[Dimension],
-    methods: Sequence[str],
-    schedules: Sequence[str],
-) -> tuple[Dimension, ...]:
-    """What else is varied: the file's, and the preset's where neither a flag nor the file speaks of the same.
-
-    Raises:
-        InputError: one of the file's that no training of this search would heed.
-    """
-
-    def heeded(one: Dimension) -> bool:
-        return any(one.heeded(method, schedule) for method in methods for schedule in schedules or ("none",))
-
-    for one in file.dimensions:
-        if not heeded(one):
-            raise InputError(
-                f"{file.places[one.name]}: {one.name} needs {SETTINGS[one.name].needs}, which this search does not "
-                f"try; add what it needs, or leave {one.name} out"
-            )
-    flag_of = {key: flag for flag, keys in SAME.items() for key in keys}
-    spoken_of = {one.name for one in file.dimensions}
-    kept = [
-        one
-        for one in preset
-        if one.name not in spoken_of and getattr(flags, flag_of.get(one.name, ""), None) is None and heeded(one)
-    ]
-    return (*file.dimensions, *kept)
 
 
 def _check_use(flags: argparse.Namespace, search: SearchConfig) -> None:
