@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from data.plan import Sets
-from model.distill import METHODS, plan
+from model.distill import METHODS
 from model.ftjnf import Size
 from model.pace import FORWARD_SHARE, Pace, epoch_seconds
 from model.train_config import TrainConfig
@@ -68,10 +68,10 @@ class Clock:
     def student_seconds(self, choice: Choice, epochs: int) -> float:
         """What a student takes from its start to its score, alone on its slot."""
         epoch = epoch_seconds(self.pace.step(choice.size), self.train_clips, self.val_clips, self.train.batch)
-        schedule = choice.alpha_schedule if METHODS[choice.kd_method].layers else "two-stage"
         soft = max((SOFT_COST[kind] for _, kind in METHODS[choice.kd_method].layers), default=1.0)
-        stages = plan(choice.kd_method, schedule)
-        training = sum(epochs * epoch * (1.0 if stage.only_hard else soft) for stage in stages)
+        config = choice.training(replace(self.train, epochs=epochs))
+        stages = zip(config.stages, config.stage_epochs, strict=True)
+        training = sum(most * epoch * (1.0 if stage.only_hard else soft) for stage, most in stages)
         return CROWDED * training + 1.5 * self.scoring_seconds(choice.size, self.score_seconds) + 2.0
 
     def scoring_seconds(self, size: Size, audio: float) -> float:

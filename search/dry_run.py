@@ -39,6 +39,10 @@ def dry_run(ground: Groundwork) -> dict[str, Any]:
     say(f"Would search {ground.space.count()} configurations of {len(sizes)} sizes, from {low} to {high}.")
     say(f"Methods: {', '.join(ground.space.methods)}; schedules: {', '.join(ground.space.schedules)}; "
         f"starts: {', '.join(ground.space.inits)}.")  # fmt: skip
+    if ground.space.dimensions:
+        say(f"Varied too, where heeded: {'; '.join(one.told() for one in ground.space.dimensions)}.")
+    if ground.space.repeats > 1:
+        say(f"Each configuration is trained {ground.space.repeats} times.")
     teacher = ground.given_teacher() if is_wanted(config) else None
     if teacher is not None:
         say(f"Teacher: {teacher.net.size} ({paper_gmac(teacher.net.size):.3g} GMAC), {teacher.path}")
@@ -67,6 +71,9 @@ def dry_run(ground: Groundwork) -> dict[str, Any]:
         "methods": list(ground.space.methods),
         "schedules": list(ground.space.schedules),
         "inits": list(ground.space.inits),
+        "dimensions": {one.name: list(one.options) for one in ground.space.dimensions},
+        "repeats": ground.space.repeats,
+        "priors": ground.space.priors,
         "teacher": None if size is None else _cost(size) | {
             "path": None if teacher is None else str(teacher.path), "training_seconds": round(training)},
         "students": {

@@ -10,9 +10,9 @@ from typing import Any
 
 from ray import tune
 
-from model.distill import METHODS, plan
 from model.targets import network_digest
 from model.weights import load_network
+from search.dimensions import SETTINGS
 from search.live import LiveTable
 from search.results import costs
 from search.space import Choice
@@ -67,9 +67,8 @@ class Follower(tune.Callback):
 
     def _start(self, trial: Any) -> None:
         number, choice = trial.config["number"], Choice(**trial.config["choice"])
-        schedule = choice.alpha_schedule if METHODS[choice.kd_method].layers else "two-stage"
-        if self._table is not None:
-            self._table.started(number, choice, len(plan(choice.kd_method, schedule)))
+        if self._table is not None and self._job is not None:
+            self._table.started(number, choice, len(choice.training(self._job.train).stages))
         if self._tracker is not None and self._job is not None:
             params = student_params(self._job, number, choice) | self._teacher
             self._tracker.student(number, params, f"{number:03d} {choice.size} {choice.kd_method}")
@@ -128,13 +127,15 @@ def student_params(job: StudentJob, number: int, choice: Choice) -> dict[str, An
     """All parameters of a student's training, flat and under names that MLflow allows.
 
     Those that say what was chosen come under the names that records have, and the training's own names for the same
-    are left out: MLflow's compare view shows each thing once.
+    are left out: MLflow's compare view shows each thing once. What the choice leaves to the search stands as it is
+    trained with.
     """
     train = train_config(job, number, choice).to_dict()
     gram = train.pop("gram")
     for name in ("size", "method", "schedule", "init"):
         del train[name]
-    params = {"trial": number, "size": str(choice.size)} | asdict(choice) | train
+    chosen = {name: value for name, value in asdict(choice).items() if name not in SETTINGS}
+    params = {"trial": number, "size": str(choice.size)} | chosen | train
     params |= {f"gram_{name}": value for name, value in gram.items()}
     return {name: "none" if value is None else value for name, value in params.items()}
 

@@ -168,10 +168,10 @@ class Groundwork:
     def targets(self, teacher: SearchTeacher | None, sets: Sets) -> None:
         """The teacher's activations, once for all trials, while this machine's cores are free."""
         config = self.config
-        if teacher is None or config.address is not None or config.train.gram.form != "positions":
+        if teacher is None or config.address is not None or not self._caches_targets():
             return
         torch.set_num_threads(usable_cores())
-        cache, gram = self.cache / "targets", config.train.gram
+        cache, gram = self.cache / "targets", replace(config.train.gram, form="positions")
         seed, precision = config.train.seed, config.train.precision
         mine: set[Path] = set()
         for examples in (sets.train, sets.val):
@@ -198,6 +198,11 @@ class Groundwork:
                 drop_oldest(cache, needed, config.cache_size, mine)
             mine.add(folder)
             build_targets(*set_of, seed=seed, precision=precision, device=self.device)
+
+    def _caches_targets(self) -> bool:
+        """Whether any student may read its targets: those of the other Gram forms have the teacher beside them."""
+        forms = {one.name: one.options for one in self.config.dimensions}.get("gram_form", ())
+        return self.config.train.gram.form == "positions" or "positions" in forms
 
     def clock(self, sets: Sets, slots: int) -> Clock:
         """The clock of the search, from a few steps of the smallest and the largest size, run as a trial runs them."""

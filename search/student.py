@@ -71,11 +71,7 @@ class StudentJob:
 
 def train_config(job: StudentJob, number: int, choice: Choice) -> TrainConfig:
     """The training of one student: the search's settings, the choice, and a seed of its own."""
-    schedule = choice.alpha_schedule if METHODS[choice.kd_method].layers else "two-stage"
-    return replace(
-        job.train, size=choice.size, method=choice.kd_method, schedule=schedule, init=choice.init,
-        seed=job.train.seed + number,
-    )  # fmt: skip
+    return replace(choice.training(job.train), seed=job.train.seed + number)
 
 
 def start_network(config: TrainConfig, teacher: FTJNF | None, rule: str, val: ExampleSet) -> FTJNF:

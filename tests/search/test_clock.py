@@ -102,6 +102,15 @@ def test_student_takes_longer_the_larger_it_is_and_the_more_it_learns() -> None:
     assert hard < clock(val_clips=240).student_seconds(choice(), 10)
 
 
+def test_share_of_the_soft_stage_moves_the_dearer_epochs() -> None:
+    now = clock()
+    few, half, many = (
+        now.student_seconds(Choice.of(LARGE, "t-lstm", "two-stage", "slice", soft_share=share), 10)
+        for share in (0.25, None, 0.75)
+    )
+    assert few < half < many < 1.2 * few
+
+
 def test_student_is_trained_for_the_seconds_of_its_steps() -> None:
     long = clock(score_seconds=0.0).student_seconds(choice(), 1000)
     steps = 60 + 0.35 * 6  # of 4 examples; validation is a forward pass alone

@@ -17,9 +17,11 @@ from data.files import read_json
 from data.plan import Sets, prepare
 from model.fresh_targets import fresh_folder
 from model.ftjnf import Size
+from model.gram import Gram
 from model.pace import Pace
 from model.targets import layers_of
 from search.clock import Clock
+from search.dimensions import Dimension
 from search.flags import read_flags, search_config
 from search.groundwork import Groundwork
 from search.ray_session import Machine
@@ -107,6 +109,20 @@ def test_targets_are_made_once_for_all_students(ground: Make, tmp_path: Path, ca
     assert len([path for path in made if path.name == "index.json"]) == 2  # training and validation
     one.targets(one.teacher(sets), sets)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")} == made
+
+
+@pytest.mark.parametrize(("forms", "made"), [(("exact", "positions"), 2), (("exact", "frame"), 0)])
+def test_targets_are_made_where_any_student_reads_them(
+    ground: Make, tmp_path: Path, cache: Path, forms: tuple[str, ...], made: int
+) -> None:
+    data = replace(ground().config.data, remix=False)
+    train = replace(ground().config.train, gram=Gram("exact"))
+    dimensions = (Dimension("gram_form", forms),)
+    config = ground(data=data, train=train, methods=("t-lstm",), dimensions=dimensions).config
+    one = replace(ground(), config=config, cache=tmp_path / "cache")
+    sets = prepare(data, cache)
+    one.targets(one.teacher(sets), sets)
+    assert len(list((tmp_path / "cache").rglob("index.json"))) == made
 
 
 def test_targets_that_do_not_fit_are_not_made_and_it_is_said(ground: Make, tmp_path: Path, cache: Path) -> None:

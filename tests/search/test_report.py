@@ -56,6 +56,13 @@ def row(text: str, start: str) -> list[str]:
     return next(line for line in text.splitlines() if line.strip().startswith(start)).split()
 
 
+def test_what_was_varied_stands_beside_the_schedule_of_those_that_have_it() -> None:
+    records = mark_front([record(0, Size(8, 4), 1.5), record(1, Size(80, 32), 2.0, ramp=0.25, lr=5e-4)])
+    text = printed(records)
+    assert " linear cosine ramp=0.25 lr=0.0005 slice " in " ".join(row(text, "1 "))
+    assert " linear cosine slice " in " ".join(row(text, "0 "))
+
+
 def test_front_is_printed_with_costs_scores_and_what_stands_beside_it() -> None:
     text = printed()
     assert "Pareto front of 3 students under 2GMAC" in text

@@ -20,6 +20,7 @@ from data.files import read_json
 from data.plan import DataPlan, Sets, prepare
 from model.fresh_targets import FreshTargets
 from model.ftjnf import Size
+from model.gram import Gram
 from model.score import Scores
 from model.train_config import TrainConfig
 from model.weights import load_network
@@ -121,6 +122,48 @@ def test_student_reports_every_epoch_and_in_the_end_its_score(
     assert recipe["choice"]["kd_method"] == choice.kd_method
     config = read_json(folder / "config.json")
     assert TrainConfig.from_dict(config["train"]) == train_config(job, 0, choice)
+
+
+@pytest.mark.parametrize(
+    ("own", "searchs"),
+    [
+        (replace(T_LSTM, gram_form="frame", gram_normalise="cosine"), {"gram": Gram("frame", "cosine")}),
+        (replace(LINEAR, lr=3e-3), {"lr": 3e-3}),
+        (replace(COSINE, ramp=0.25), {"ramp": 0.25}),
+        (replace(LINEAR, soft_share=0.25), {"soft_share": 0.25}),
+        (replace(LINEAR, alpha_schedule="constant", alpha=0.2), {"alpha": 0.2}),
+    ],
+)
+def test_a_setting_of_a_students_own_trains_as_one_of_the_whole_search_does(
+    make_job: Job, tmp_path: Path, own: Choice, searchs: dict[str, Any]
+) -> None:
+    """Also beside students that read cached targets: each has the targets that its Gram form needs."""
+    job = make_job(tmp_path / "own")
+    if own.gram_form is not None:
+        run(job, T_LSTM, number=1)
+    one = run(job, own)
+    base = make_job(tmp_path / "search")
+    shared = replace(base, train=replace(base.train, **searchs))
+    other = run(shared, replace(own, **dict.fromkeys(own.settings)))
+    plain = run(make_job(tmp_path / "plain"), replace(own, **dict.fromkeys(own.settings)))
+    assert len(one) == len(other) == len(plain)
+
+    def losses(reports: list[Report]) -> list[float]:
+        return [report["loss_train"] for report in reports[:-1]]
+
+    assert losses(one) == losses(other)
+    assert losses(one) != losses(plain)
+
+
+def test_student_with_a_short_first_stage_is_the_same_after_a_kill(make_job: Job, tmp_path: Path) -> None:
+    choice = replace(LINEAR, soft_share=0.25)
+    whole, killed = make_job(tmp_path / "whole"), make_job(tmp_path / "killed")
+    *epochs, _ = run(whole, choice)
+    assert [report["stage"] for report in epochs] == ["soft"] + (2 * EPOCHS - 1) * ["hard"]
+    for reports in (1, 2):
+        run(killed, choice, kill_after=reports)
+    run(killed, choice)
+    assert best_weights(killed) == best_weights(whole)
 
 
 def test_output_that_no_loss_has_touched_is_not_scored_on_the_way(make_job: Job, tmp_path: Path) -> None:
