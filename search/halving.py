@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,8 +28,6 @@ ETA = 3
 """Of the students of similar cost one in so many is trained on; each rung has so many times the epochs of the last."""
 FIRST = 3
 """Epochs before the first rung at least: before that a score says more about the start than about the student."""
-ENOUGH = 4
-"""Students of similar cost at a rung, the one at hand included, from which on there is a choice to make."""
 FACTOR = 2.0
 """Costs are similar up to this factor."""
 TOLERANCE = 0.02
@@ -67,25 +66,22 @@ class Rungs:
 
     Args:
         eta: see `ETA`; the same as for `rung_epochs`.
-        enough: see `ENOUGH`.
         factor: see `FACTOR`.
         tolerance: see `TOLERANCE`.
 
     Raises:
-        ValueError: eta below 2, `enough` or the factor below 1, or a negative tolerance.
+        ValueError: eta below 2, the factor below 1, or a negative tolerance.
     """
 
-    def __init__(
-        self, eta: float = ETA, enough: int = ENOUGH, factor: float = FACTOR, tolerance: float = TOLERANCE
-    ) -> None:
-        if eta < 2 or enough < 1 or factor < 1 or tolerance < 0:
+    def __init__(self, eta: float = ETA, factor: float = FACTOR, tolerance: float = TOLERANCE) -> None:
+        if eta < 2 or factor < 1 or tolerance < 0:
             raise ValueError(
-                "eta must be at least 2, enough and factor at least 1 and the tolerance not negative, "
-                f"got {eta:g}, {enough}, {factor:g} and {tolerance:g}"
+                "eta must be at least 2, the factor at least 1 and the tolerance not negative, "
+                f"got {eta:g}, {factor:g} and {tolerance:g}"
             )
-        self._eta, self._enough, self._tolerance = eta, enough, tolerance
+        self._eta, self._tolerance = eta, tolerance
         self._near = math.log10(factor) + 1e-9
-        self._rungs: dict[int, dict[int, tuple[float, float]]] = {}  # rung -> number -> log10 cost, PESQ
+        self._rungs: dict[int, _Rung] = {}
         self._at: dict[int, int] = {}  # the highest rung of each student
         self._passed: dict[int, int] = {}  # the highest rung that a student has been let through
         self._paused: set[int] = set()
@@ -102,7 +98,7 @@ class Rungs:
             trials: all students, with who is paused.
             settings: of `Rungs`.
         """
-        rungs = cls(**settings)  # type: ignore[arg-type]  # of int and float
+        rungs = cls(**settings)
         for one in trials:
             if one.choice.repeat:
                 continue
@@ -127,15 +123,15 @@ class Rungs:
             pesq: its validation PESQ there.
         """
         if math.isfinite(pesq):
-            self._rungs.setdefault(rung, {})[number] = (log_cost, pesq)
+            self._rungs.setdefault(rung, _Rung()).add(number, log_cost, pesq)
             self._at[number] = max(rung, self._at.get(number, rung))
 
     def decide(self, number: int) -> Decision:
         """Whether a student is trained on beyond its latest rung. One that is not waits, see `promotable`.
 
-        It is trained on if it was let through that rung before, if fewer than `enough` of similar cost have been
-        there, if its shortfall is within the tolerance, or if it is among the best 1 / eta of those of similar cost,
-        by shortfall.
+        It is trained on if it was let through that rung before, if its shortfall is within the tolerance, or if it is
+        among the best 1 / eta of those of similar cost, by shortfall: there larger students may have learnt more slowly
+        than small ones so far.
         """
         if self._may_go_on(number):
             self.promote(number)
@@ -164,27 +160,44 @@ class Rungs:
 
     def shortfall(self, number: int) -> float:
         """PESQ by which the best student of at most its cost is ahead at its latest rung; 0 if none is."""
-        return _shortfall(self._rungs[self._at[number]], number)
+        return self._rungs[self._at[number]].shortfalls()[number]
 
     def _may_go_on(self, number: int) -> bool:
         at = self._at.get(number)
         if at is None or self._passed.get(number, -1) >= at:
             return True
-        rung = self._rungs[at]
-        log_cost = rung[number][0]
-        similar = [other for other, (cost, _) in rung.items() if abs(cost - log_cost) <= self._near]
-        if len(similar) < self._enough:
+        if self.shortfall(number) <= self._tolerance:
             return True
-        mine = _shortfall(rung, number)
-        if mine <= self._tolerance:
-            return True
-        better = sum(_shortfall(rung, other) < mine for other in similar)
-        return better < math.floor(len(similar) / self._eta)
+        rank, of = self._rungs[at].rank(number, self._near)
+        return rank < math.floor(of / self._eta)
 
 
-def _shortfall(rung: dict[int, tuple[float, float]], number: int) -> float:
-    log_cost, pesq = rung[number]
-    return max(other - pesq for cost, other in rung.values() if cost <= log_cost)
+@dataclass
+class _Rung:
+    """The students that have been at a rung: log10 cost and PESQ by number."""
+
+    scores: dict[int, tuple[float, float]] = field(default_factory=dict)
+    _shortfalls: dict[int, float] = field(default_factory=dict)  # empty where they are to be computed anew
+
+    def add(self, number: int, log_cost: float, pesq: float) -> None:
+        self.scores[number] = (log_cost, pesq)
+        self._shortfalls.clear()
+
+    def shortfalls(self) -> dict[int, float]:
+        """How much less each scores than the best of those that cost no more."""
+        if not self._shortfalls:
+            best = -math.inf
+            # of equal costs the best first: it counts for all of them
+            for number, (_, pesq) in sorted(self.scores.items(), key=lambda one: (one[1][0], -one[1][1])):
+                best = max(best, pesq)
+                self._shortfalls[number] = best - pesq
+        return self._shortfalls
+
+    def rank(self, number: int, near: float) -> tuple[int, int]:
+        """How many of similar cost have a smaller shortfall, and how many there are, with the student itself."""
+        log_cost, shortfalls = self.scores[number][0], self.shortfalls()
+        similar = [other for other, (cost, _) in self.scores.items() if abs(cost - log_cost) <= near]
+        return sum(shortfalls[other] < shortfalls[number] for other in similar), len(similar)
 
 
 def _lines(history: Path) -> list[dict[str, Any]]:

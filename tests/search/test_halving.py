@@ -4,8 +4,10 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from analysis.front import hypervolume
 from search.halving import Rungs, rung_epochs
 from search.proposal import Proposal, State
 from search.space import Choice
@@ -27,15 +29,15 @@ def test_rungs_that_cannot_be_are_refused(eta: float, first: int) -> None:
         rung_epochs(30, eta, first)
 
 
-@pytest.mark.parametrize("wrong", [{"eta": 1}, {"enough": 0}, {"factor": 0.5}, {"tolerance": -0.1}])
+@pytest.mark.parametrize("wrong", [{"eta": 1}, {"factor": 0.5}, {"tolerance": -0.1}])
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="eta must be at least 2"):
-        Rungs(**wrong)  # type: ignore[arg-type]
+        Rungs(**wrong)
 
 
 def reported(*scores: float, log_cost: float = 0.0, rung: int = 0, **settings: float) -> Rungs:
     """Students of one cost with these scores at a rung."""
-    rungs = Rungs(**settings)  # type: ignore[arg-type]
+    rungs = Rungs(**settings)
     for number, score in enumerate(scores):
         rungs.report(number, log_cost, rung, score)
     return rungs
@@ -47,15 +49,15 @@ def test_of_similar_cost_the_best_third_goes_on() -> None:
     assert rungs.paused() == [5, 4, 2, 0]
 
 
-def test_a_student_with_too_few_of_similar_cost_goes_on() -> None:
-    rungs = reported(1.5, 1.6, 1.7, enough=5)
-    rungs.report(3, 0.0, 0, 1.0)
-    rungs.report(4, math.log10(2.1), 0, 1.0)  # not similar
-    assert rungs.decide(3) == "go on"
-    rungs.report(5, math.log10(1.9), 0, 1.8)
-    assert rungs.decide(3) == "go on", "it went on once"
-    rungs.report(6, 0.0, 0, 1.0)
-    assert rungs.decide(6) == "pause"
+def test_only_those_of_similar_cost_are_ranked() -> None:
+    rungs = Rungs()
+    for number, factor in enumerate((1.0, 1.9, 2.1)):  # all behind a cheap one, the dearest the least
+        rungs.report(number, math.log10(factor), 0, 1.2 + 0.1 * number)
+    rungs.report(3, -1.0, 0, 1.6)
+    assert rungs.decide(2) == "pause", "two of similar cost are none to choose a third of"
+    rungs.report(4, math.log10(2.0), 0, 1.3)
+    assert rungs.decide(2) == "go on"
+    assert rungs.decide(1) == "pause"
 
 
 def test_a_student_that_no_cheaper_one_beats_by_more_than_the_noise_goes_on() -> None:
@@ -94,7 +96,7 @@ def test_a_paused_student_can_be_promoted_once_later_ones_score_less() -> None:
 
 
 def test_promotable_students_come_by_rung_then_by_shortfall() -> None:
-    rungs = Rungs(enough=1, tolerance=0.0)
+    rungs = Rungs(tolerance=0.0)
     for number, (rung, score) in enumerate([(0, 1.4), (0, 1.5), (0, 1.6), (1, 1.1), (1, 1.2)]):
         rungs.report(number, 0.0, rung, score)
         if score in (1.4, 1.5, 1.1):
@@ -159,3 +161,31 @@ def test_repeats_are_no_candidates(tmp_path: Path) -> None:
     history(tmp_path, 1, {"rung": 0, "pesq": 1.9})
     rungs = Rungs.from_histories(tmp_path, [student(0), student(1, repeat=1)])
     assert rungs.shortfall(0) == 0
+
+
+# on a made-up surface -------------------------------------------------------------------------------------------------
+
+
+def surface(count: int) -> list[tuple[float, float, float]]:
+    """Students of all costs: log10 GMAC, PESQ at the first rung and at the end. Larger ones score higher."""
+    rng = np.random.default_rng(0)
+    log_cost = rng.uniform(-1.6, 0.0, count)
+    end = 1.5 + 0.15 * log_cost - np.abs(rng.normal(0, 0.08, count))
+    return list(zip(log_cost.tolist(), (end - 0.1 + rng.normal(0, 0.008, count)).tolist(), end.tolist(), strict=True))
+
+
+def test_the_whole_front_survives_its_cheap_end_included() -> None:
+    students, rungs = surface(90), Rungs()
+    for number, (log_cost, early, _) in enumerate(students):
+        rungs.report(number, log_cost, 0, early)
+        rungs.decide(number)
+    while rungs.promotable():
+        rungs.promote(rungs.promotable()[0])
+    waiting = set(rungs.paused())
+    assert len(waiting) > 40
+    costs, _, ends = (np.array(column) for column in zip(*students, strict=True))
+    of_all = hypervolume(costs, ends, 0.0, 1.1)
+    on = [number for number in range(90) if number not in waiting]
+    assert hypervolume(costs[on], ends[on], 0.0, 1.1) > 0.98 * of_all
+    cheapest = np.argsort(costs)[:10].tolist()
+    assert min(cheapest, key=lambda number: -ends[number]) not in waiting
