@@ -48,6 +48,7 @@ class SearchConfig:
         storage: root of the run folders.
         tracking_uri: MLflow store; None for SQLite in the storage root.
         seed: of everything random.
+        halving: whether students wait at rungs, see `search.halving`; None where it is worth it.
     """
 
     name: str
@@ -74,6 +75,7 @@ class SearchConfig:
     storage: str
     tracking_uri: str | None
     seed: int
+    halving: bool | None = None
 
     def __post_init__(self) -> None:
         if NAME.fullmatch(self.name) is None:
