@@ -54,6 +54,7 @@ class SearchConfig:
         bi_freq: whether the sizes of the grid run over frequency in both directions.
         dimensions: other settings of the training that are varied.
         priors: whether the search begins with what the paper's findings speak for.
+        halving: whether students wait at rungs, see `search.halving`; None where it is worth it.
     """
 
     name: str
@@ -85,6 +86,7 @@ class SearchConfig:
     bi_freq: bool = False
     dimensions: tuple[Dimension, ...] = ()
     priors: PriorsName = "paper"
+    halving: bool | None = None
 
     def __post_init__(self) -> None:
         if NAME.fullmatch(self.name) is None:

@@ -85,6 +85,10 @@ def parser() -> CommandParser:
     space.add_argument("--priors", choices=get_args(PriorsName), help="paper (default): begin with what the paper's "
                        "findings speak for at each size; none: with all alike")  # fmt: skip
 
+    space.add_argument("--halving", choices=("on", "off"), help="whether students that score less than others of at "
+                       "most their cost are stopped early (default: on from 12 students and 9 epochs a stage on; off "
+                       "for a grid, repeats and the paper's preset)")  # fmt: skip
+
     train = p.add_argument_group("how students learn")
     train.add_argument(
         "--epochs", type=int, help="epochs a stage at most, fewer where the time is short; two-stage KD has two stages"
@@ -196,9 +200,17 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         bi_freq=file.bi_freq or False,
         dimensions=dimensions_of(flags, file, preset.dimensions, methods, schedules),
         priors=flags.priors or "paper",
+        halving=_halving(flags, name),
     )
     _check_use(flags, search)
     return search
+
+
+def _halving(flags: argparse.Namespace, preset: str) -> bool | None:
+    """A grid, repeats and the paper's experiment are there to be measured: students of those are trained to the end."""
+    if flags.halving is not None:
+        return bool(flags.halving == "on")
+    return False if flags.sampler == "grid" or (flags.repeats or 1) > 1 or preset == "paper" else None
 
 
 def _check_use(flags: argparse.Namespace, search: SearchConfig) -> None:

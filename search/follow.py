@@ -65,6 +65,25 @@ class Follower(tune.Callback):
         """Ends the student's run as failed."""
         self._guard(self._error, trial)
 
+    def paused(self, number: int) -> None:
+        """Notes that a student waits at a rung; its run stays open, as it may be trained on."""
+        self._guard(self._paused, number)
+
+    def halved(self, number: int, result: dict[str, Any]) -> None:
+        """Ends the run of a student that waited at a rung until the end of the search."""
+        self._guard(self._halved, number, result)
+
+    def _paused(self, number: int) -> None:
+        if self._table is not None:
+            self._table.paused(number)
+        if self._tracker is not None:
+            self._tracker.tag_student(number, {"stopped": "paused"})
+
+    def _halved(self, number: int, result: dict[str, Any]) -> None:
+        if self._tracker is not None:
+            self._tracker.tag_student(number, {"result": result["state"], "stopped": result["stopped"]})
+            self._tracker.end_student(number, "KILLED")
+
     def _start(self, trial: Any) -> None:
         number, choice = trial.config["number"], Choice(**trial.config["choice"])
         if self._table is not None and self._job is not None:
@@ -72,7 +91,7 @@ class Follower(tune.Callback):
         if self._tracker is not None and self._job is not None:
             params = student_params(self._job, number, choice) | self._teacher
             self._tracker.student(number, params, f"{number:03d} {choice.size} {choice.kd_method}")
-            self._tracker.tag_student(number, {"kd_method": choice.kd_method, "init": choice.init})
+            self._tracker.tag_student(number, {"kd_method": choice.kd_method, "init": choice.init, "stopped": "no"})
             self._tracker.log(number, costs(choice.size), 0)
 
     def _result(self, trial: Any, result: dict[str, Any]) -> None:

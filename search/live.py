@@ -85,6 +85,13 @@ class LiveTable:
             self.rows[number].state = "waiting"
             self._line(number, "lost with its process or machine; goes on from its last checkpoint")
 
+    def paused(self, number: int) -> None:
+        """A student waits at a rung."""
+        if number in self.rows:
+            self.rows[number].state = "paused"
+            if self._live is None:
+                self._line(number, "paused")
+
     def failed(self, number: int, reason: str) -> None:
         """A student has ended with an error."""
         if number in self.rows:

@@ -134,6 +134,12 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, ap
         remarks.append(
             f"{len(stopped)} students were ended early by the time budget; their scores are of the epochs they had."
         )
+    halved = halved_students(config.folder)
+    if halved:
+        remarks.append(
+            f"{len(halved)} students more were stopped early, as others of at most their cost scored higher after as "
+            "many epochs; they have no score here (--halving off trains all to the end)."
+        )
     failed = failed_students(config.folder, records)
     if failed:
         remarks.append(
@@ -147,6 +153,16 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, ap
     if config.data.demo:
         remarks.append(DEMO_SAYS)
     return remarks
+
+
+def halved_students(folder: Path) -> list[int]:
+    """The numbers of the students that waited at a rung until the search ended.
+
+    Args:
+        folder: the run folder.
+    """
+    ends = {int(path.parent.name): read_json(path) for path in (folder / "students").glob("*/result.json")}
+    return sorted(number for number, end in ends.items() if end.get("stopped") == "halved")
 
 
 def failed_students(folder: Path, records: Sequence[Record]) -> list[int]:

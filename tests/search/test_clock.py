@@ -55,6 +55,12 @@ def test_students_with_the_epochs_that_fit_fit() -> None:
     assert needed < 1440 < 2 * needed
 
 
+def test_students_that_may_be_stopped_early_leave_room_for_more_epochs() -> None:
+    now = clock(budget=1500.0)
+    all_of_them, fewer = (now.epochs(CHOICES * 4, 60.0, 1000, share) for share in (1.0, 0.5))
+    assert 1.3 * all_of_them < fewer <= 2.2 * all_of_them
+
+
 @pytest.mark.parametrize(("slots", "students"), [(2, 1), (16, 3)])
 def test_no_student_gets_more_epochs_than_fit_it_alone(slots: int, students: int) -> None:
     now = clock(slots=slots, budget=1500.0)

@@ -86,6 +86,17 @@ def test_students_that_do_not_fit_are_told(ground: Make) -> None:
     assert f"about {students['fitting']} of them fit, within 10 min 00 s in all" in said(slow)
 
 
+def test_it_says_whether_students_may_be_stopped_early_and_where(ground: Make) -> None:
+    one = ground()
+    assert dry_run(one)["students"]["rungs"] == []
+    assert "Halving: off" in said(one)
+    halved = ground(halving=True, train=replace(one.config.train, epochs=9))
+    assert dry_run(halved)["students"]["rungs"] == [3]
+    assert "Halving: on, students may be stopped after 3 of the 9 epochs" in said(halved)
+    whole = ground(halving=False, train=replace(one.config.train, epochs=9))
+    assert dry_run(halved)["seconds"] <= dry_run(whole)["seconds"]
+
+
 def test_a_stopped_search_shows_what_is_left_with_the_epochs_that_were_decided(ground: Make) -> None:
     one = ground(time_budget=600.0)
     write_json(one.config.folder / "epochs.json", {"epochs": 7})

@@ -49,6 +49,14 @@ def test_each_flag_overrides_its_part_of_the_preset() -> None:
     assert train.clip_norm == plain.train.clip_norm  # what no flag names stays
 
 
+def test_halving_is_left_to_the_search_where_all_students_are_not_to_be_measured() -> None:
+    assert config_of(*FOLDERS).halving is None
+    assert config_of("--halving", "on", "--sampler", "grid").halving is True
+    assert config_of(*FOLDERS, "--halving", "off").halving is False
+    for flags in (["--sampler", "grid"], ["--repeats", "2"], ["--preset", "paper"]):
+        assert config_of(*FOLDERS, *flags).halving is False
+
+
 def test_paper_trains_the_papers_teacher_and_needs_corpora() -> None:
     assert config_of(*FOLDERS, "--preset", "paper").teacher_size == "A"
     assert config_of(*FOLDERS, "--preset", "paper", "--teacher-size", "B").teacher_size == "B"

@@ -135,6 +135,25 @@ def test_run_ends_as_its_student_did(table: LiveTable, state: str, status: str) 
     assert tracker.of("tag_student")[-1] == (3, {"result": state, "stopped": "time"})
 
 
+def test_run_of_a_student_that_waits_stays_open_until_it_goes_on_or_the_search_ends(table: LiveTable) -> None:
+    tracker, finished = RecordingTracker(), []
+    follower = Follower(table, tracker, JOB, finished.append)  # type: ignore[arg-type]
+    follower.on_trial_start(0, [], trial())
+    follower.on_trial_result(1, [], trial(), EPOCH | {"rung": 0})
+    follower.paused(3)
+    assert tracker.of("tag_student")[-1] == (3, {"stopped": "paused"})
+    assert not tracker.of("end_student")
+    assert table.rows[3].state == "paused"
+    follower.on_trial_start(2, [], trial())
+    assert [number for number, *_ in tracker.of("student")] == [3, 3]  # which continues its run
+    assert tracker.of("tag_student")[-1][1]["stopped"] == "no"
+
+    follower.halved(3, {"state": "PRUNED", "stopped": "halved", "pesq": 1.4})
+    assert tracker.of("tag_student")[-1] == (3, {"result": "PRUNED", "stopped": "halved"})
+    assert tracker.of("end_student") == [(3, "KILLED")]
+    assert not finished
+
+
 def test_failed_trial_ends_its_run_with_the_reason(table: LiveTable) -> None:
     tracker = RecordingTracker()
     follower = Follower(table, tracker, JOB, lambda number: None)  # type: ignore[arg-type]

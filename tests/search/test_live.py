@@ -91,6 +91,16 @@ def test_table_shows_how_each_student_stands(final: dict, shown: str) -> None:
     assert "1 of at most 4 students done" in rendered(table)
 
 
+def test_student_that_waits_is_shown_as_such_and_is_not_done() -> None:
+    console = dumb()
+    table = LiveTable(console, 10, 4, None)
+    table.started(0, CHOICE, 2)
+    table.reported(0, EPOCH | {"pesq": 1.4})
+    table.paused(0)
+    assert "PESQ 1.400  paused; 0 of at most 4 students done" in written(console)[-1]
+    table.paused(9)  # of an earlier session
+
+
 def test_of_many_finished_students_the_latest_are_shown() -> None:
     table = LiveTable(dumb(), 10, 100, None)
     for number in range(SHOWN + 5):

@@ -25,7 +25,15 @@ from model.score import Scores
 from model.train_config import TrainConfig
 from model.weights import load_network
 from search.space import Choice
-from search.student import StudentJob, run_student, score_metrics, start_network, train_config
+from search.student import (
+    StudentJob,
+    leave_halved,
+    run_student,
+    rungs_of,
+    score_metrics,
+    start_network,
+    train_config,
+)
 
 EPOCHS = 2
 NONE = Choice.of(Size(8, 4), "none", "none", "slice")
@@ -180,6 +188,58 @@ def test_output_that_no_loss_has_touched_is_not_scored_on_the_way(make_job: Job,
     assert ["pesq" in report for report in cosine] == [True, False, True]
     seldom = make_job(tmp_path / "seldom", score_every=2, train=replace(job.train, epochs=5))
     assert ["pesq" in report for report in run(seldom, NONE)] == [False, True, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("choice", "stage"),
+    [(NONE, "hard"), (LINEAR, "soft"), (T_LSTM, "hard"), (COSINE, "mixed")],
+)
+def test_rungs_are_counted_from_the_stage_that_first_trains_the_output(
+    make_job: Job, tmp_path: Path, choice: Choice, stage: str
+) -> None:
+    config = train_config(make_job(tmp_path), 0, choice)
+    assert rungs_of((1, 3), config) == {(stage, 1): 0, (stage, 3): 1}
+
+
+def test_student_is_scored_at_a_rung_however_seldom_it_is_else(make_job: Job, tmp_path: Path) -> None:
+    job = make_job(tmp_path, score_every=100, rungs=(1,))
+    for number, (choice, at) in enumerate([(NONE, 1), (LINEAR, 1), (T_LSTM, 3)]):
+        *epochs, final = run(job, choice, number)
+        assert [report["epoch"] for report in epochs if "pesq" in report] == [at]
+        assert [report["epoch"] for report in epochs if report.get("rung") == 0] == [at]
+        assert "rung" not in final
+        assert history(job, number)[at - 1]["rung"] == 0
+
+
+def test_last_epoch_is_no_rung_and_neither_is_one_after_the_time(make_job: Job, tmp_path: Path) -> None:
+    assert all("rung" not in report for report in run(make_job(tmp_path, rungs=(EPOCHS,)), NONE))
+    late = run(make_job(tmp_path, rungs=(1,), deadline=0.0), NONE, number=1)
+    assert all("rung" not in report for report in late)
+    assert late[-1]["state"] == "COMPLETE"
+
+
+def test_student_that_ends_at_a_rung_goes_on_as_if_it_had_not(make_job: Job, tmp_path: Path) -> None:
+    whole, paused = make_job(tmp_path / "whole", rungs=(1,)), make_job(tmp_path / "paused", rungs=(1,))
+    *_, expected = run(whole, NONE)
+    assert run(paused, NONE, kill_after=1)[-1]["rung"] == 0
+    assert (paused.folder(0) / "timing.json").exists()
+    again = run(paused, NONE)
+    assert (again[0]["epoch"], again[0]["rung"]) == (1, 0), "it is decided on again: the driver may not have heard it"
+    assert best_weights(paused) == best_weights(whole)
+    assert again[-1]["pesq"] == expected["pesq"]
+
+
+def test_student_that_waits_to_the_end_leaves_its_best_score_and_is_not_trained_again(
+    make_job: Job, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path, rungs=(1,))
+    reports = run(job, LINEAR, kill_after=1)
+    result = leave_halved(job.folder(0))
+    assert result == read_json(job.folder(0) / "result.json")
+    assert result.items() >= {"state": "PRUNED", "stopped": "halved", "epoch": 1, "best_epoch": 1}.items()
+    assert result["pesq"] == reports[0]["pesq"]
+    assert result["seconds"] == reports[0]["seconds"]
+    assert run(job, LINEAR) == [result]
 
 
 @pytest.mark.parametrize("reports", [1, 3])
