@@ -120,12 +120,15 @@ class Form:
     Args:
         size: how PESQ depends on the size: a key of `SIZE_TERMS`.
         method: "offset" (a constant a method), or "slope" (and one that grows with log MAC).
+        to_go: "common" (what is still to be learnt decays equally for all sizes), or "by size" (there is more of it, or
+            less, with log MAC).
         clock: what time is: "epochs", or "steps", the sum of the cosine schedule's learning rates, in epochs at its
             full rate: half of all epochs at the end.
     """
 
     size: str = "macs"
     method: str = "offset"
+    to_go: str = "common"
     clock: str = "epochs"
 
 
@@ -208,11 +211,12 @@ def terms(
         found[method] = 1.0
         if form.method == "slope":
             found[f"{method}_per_decade"] = _decades(size)
-    left = math.exp(-clock(form, epoch, epochs) / taus[init])
+    left = math.exp(-(clock(form, epoch, epochs) - 1.0) / taus[init])
     found[f"{init}_to_go"] = -left
-    if init == "random":  # a slice of the teacher is what large students need least time for, and random ones most
-        found["random"] = 1.0
-        found["random_to_go_per_decade"] = -left * _decades(size)
+    if form.to_go == "by size":
+        found[f"{init}_to_go_per_decade"] = -left * _decades(size)
+    if init != "slice":
+        found[init] = 1.0
     if epochs != 5:
         found["per_doubling_of_epochs"] = math.log2(epochs / 5)
     return found
@@ -226,7 +230,7 @@ class Surface:
         form: the formula.
         coefficients: by the names that `terms` gives: `centre` is what a slice without KD of 0.2 GMAC comes to in 5
             epochs, `per_decade` what ten times the MACs add, `linear` what that method adds to `none`,
-            `slice_to_go` what a slice lacks before its first epoch, `random` what a random start never makes up.
+            `slice_to_go` what a slice lacks after its first epoch, `random` what a random start never makes up.
         taus: time constants by start.
         noise: of seeds.
         hull: corners, in order, of the recorded sizes' convex hull in (log10 GMAC, F/(F+T)).

@@ -28,7 +28,8 @@ from model.macs import paper_gmac
 TAUS = {"slice": (0.4, 0.7, 1.2, 2.0), "random": (0.7, 1.2, 2.0, 3.5)}
 """Time constants that are tried, in the clock's epochs; shorter ones are over before the first score."""
 FORMS = tuple(
-    Form(size, method, clock) for size in SIZE_TERMS for method in ("offset", "slope") for clock in ("epochs", "steps")
+    Form(*parts)
+    for parts in itertools.product(SIZE_TERMS, ("offset", "slope"), ("common", "by size"), ("epochs", "steps"))
 )
 NEARLY = 1.02
 """Errors whose ratio is below this count as equal."""
@@ -122,7 +123,8 @@ def fit(curves: Sequence[Curve]) -> Surface:
     fits = [fit_form(points, form, inits) for form in FORMS]
     lowest = min(one.error() for one in fits)
     best = min(
-        (one for one in fits if one.error() <= NEARLY * lowest), key=lambda one: (len(one.coefficients), one.error())
+        (one for one in fits if one.error() <= NEARLY * lowest),
+        key=lambda one: (len(one.coefficients), round(one.error(), 4)),
     )
     noise = seed_noise(list(groups.values()))
     if noise is None:
@@ -148,27 +150,44 @@ def fit_form(points: Points, form: Form, inits: Sequence[str]) -> Fit:
     """The least-squares fit of one form, and its errors for what is left out; time constants are fitted each time."""
     options = [dict(zip(inits, values, strict=True)) for values in itertools.product(*(TAUS[i] for i in inits))]
     made = [points.matrix(form, taus) for taus in options]
-    names = made[0][0]
+    designs = [x for _, x in made]
     y = points.pesq
-    solved = [_solve(x, y) for _, x in made]
-    best = min(range(len(made)), key=lambda i: float(np.sum((y - made[i][1] @ solved[i]) ** 2)))
+    whole = [_normal(x, y) for x in designs]
+    best, solution = _best(whole)
     left_out = {}
     for of in ("configuration", "size"):
         groups = points.groups(of)
         errors = np.empty(len(y))
         for group in range(groups.max() + 1):
             out = groups == group
-            kept = [(x, _solve(x[~out], y[~out])) for _, x in made]
-            x, found = min(kept, key=lambda pair: float(np.sum((y[~out] - pair[0][~out] @ pair[1]) ** 2)))
-            errors[out] = y[out] - x[out] @ found
+            parts = [_normal(x[out], y[out]) for x in designs]
+            at, found = _best([_less(all_, part) for all_, part in zip(whole, parts, strict=True)])
+            errors[out] = y[out] - designs[at][out] @ found
         left_out[of] = errors
-    coefficients = {name: float(value) for name, value in zip(names, solved[best], strict=True)}
-    return Fit(form, coefficients, options[best], y - made[best][1] @ solved[best], left_out)
+    coefficients = {name: float(value) for name, value in zip(made[best][0], solution, strict=True)}
+    return Fit(form, coefficients, options[best], y - designs[best] @ solution, left_out)
 
 
-def _solve(x: Floats, y: Floats) -> Floats:
-    """Least squares; of what the points do not tell, the smallest coefficients."""
-    return np.linalg.pinv(x.T @ x, rcond=1e-10, hermitian=True) @ (x.T @ y)
+Normal = tuple[Floats, Floats, float]
+"""The products x'x, x'y and y'y, which a group of points adds its share to."""
+
+
+def _normal(x: Floats, y: Floats) -> Normal:
+    return x.T @ x, x.T @ y, float(y @ y)
+
+
+def _less(whole: Normal, part: Normal) -> Normal:
+    return whole[0] - part[0], whole[1] - part[1], whole[2] - part[2]
+
+
+def _best(options: Sequence[Normal]) -> tuple[int, Floats]:
+    """Which option fits best by least squares, and its coefficients; of what the points do not tell, the smallest."""
+    found = []
+    for i, (xx, xy, yy) in enumerate(options):
+        solution = np.linalg.pinv(xx, rcond=1e-10, hermitian=True) @ xy
+        found.append((yy - 2 * float(solution @ xy) + float(solution @ xx @ solution), i, solution))
+    _, best, solution = min(found, key=lambda one: one[:2])
+    return best, solution
 
 
 def seed_noise(groups: Sequence[Sequence[Curve]]) -> Noise | None:
@@ -239,7 +258,7 @@ def quality(
         "spread_of_pesq": float(y.std()),
         "forms": [
             {
-                **{name: getattr(one.form, name) for name in ("size", "method", "clock")},
+                **{name: getattr(one.form, name) for name in ("size", "method", "to_go", "clock")},
                 "coefficients": len(one.coefficients),
                 "left_out_configuration": one.error(),
                 "left_out_size": one.error("size"),
@@ -276,7 +295,7 @@ def show(surface: Surface) -> None:
         f"{found['trainings']} trainings of {found['configurations']} configurations, {found['scored_epochs']} scored "
         f"epochs; PESQ spreads by {found['spread_of_pesq']:.4f}"
     )
-    print(f"kept form: size by {form.size}, method by {form.method}, time by {form.clock}")
+    print(f"kept form: size by {form.size}, method by {form.method}, to go {form.to_go}, time by {form.clock}")
     for name, value in surface.coefficients.items():
         print(f"  {name:28} {value:+.4f}")
     print("  time constants: " + ", ".join(f"{name} {tau:g}" for name, tau in surface.taus.items()))
@@ -291,7 +310,7 @@ def show(surface: Surface) -> None:
     print("forms by their error for a configuration left out:")
     for one in found["forms"]:
         print(
-            f"  {one['size']:24} {one['method']:7} {one['clock']:7} {one['coefficients']:3} coefficients  "
+            f"  {one['size']:24} {one['method']:7} {one['to_go']:8} {one['clock']:7} {one['coefficients']:3} terms  "
             f"{one['left_out_configuration']:.4f}  (size left out {one['left_out_size']:.4f})"
         )
 

@@ -17,6 +17,9 @@ from model.ftjnf import Size
 from model.macs import paper_gmac
 from search.space import Choice
 
+NOISE = Noise(luck=0.024, wander=0.018, memory=0.3)
+"""0.03 between seeds, most of which stays with a training."""
+
 
 @dataclass(frozen=True)
 class SyntheticSurface:
@@ -50,7 +53,7 @@ class SyntheticSurface:
         ("multi", 0.025, 0.05),
     )
     to_go: tuple[tuple[str, float, float], ...] = (("slice", 0.1, 0.2), ("random", 0.4, 0.35))
-    noise: Noise = Noise(luck=0.024, wander=0.018, memory=0.3)
+    noise: Noise = NOISE
     unprocessed: float = 1.1
     teacher: float = 1.75
 
