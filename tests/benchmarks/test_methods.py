@@ -30,9 +30,7 @@ def trained(make_curve):
             kept = {key: value for key, value in what.items() if key != "epochs"}
             epochs = what.get("epochs", 5)
             pesq = [*(along or [final - 0.05] * (epochs - 1)), final]
-            made.append(
-                make_curve(pesq, repeat=repeat, table=table, **{k: v for k, v in what.items() if k != "epochs"})
-            )
+            made.append(make_curve(pesq, repeat=repeat, table=table, **kept))
         return made
 
     return make
