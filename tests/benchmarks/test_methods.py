@@ -76,6 +76,15 @@ def test_one_seed_is_never_called_better(trained):
     assert found.text().endswith("one seed")
 
 
+def test_a_clip_that_could_not_be_scored_is_left_out_of_its_snr(trained, make_curve):
+    (curve,) = trained(0.0, seeds=1)
+    table = curve.table
+    table[3, 0] = np.nan
+    patchy = make_curve([1.3], table=table, repeat=7)
+    assert np.isfinite(patchy.redrawn).all()
+    assert np.median(patchy.redrawn - curve.redrawn) == pytest.approx(0.0, abs=0.01)
+
+
 def test_few_degrees_of_freedom_widen_the_interval(trained):
     group = trained(0.0)
     few, many = seed_interval(group, SeedSpread(0.01, 2)), seed_interval(group, SeedSpread(0.01, 200))
@@ -97,7 +106,7 @@ def test_methods_stand_beside_none_at_equal_epochs_of_both_counts(study: Study):
     assert section.differences["8/4_linear_over_none_5"]["apart"]
     assert not section.differences["8/4_linear_over_none_10"]["apart"]  # none with as many epochs as both stages
     assert not section.differences["8/4_multi_over_none_5"]["apart"]
-    assert section.rows[0][-1] == "KD Linear"
+    assert section.rows[0][-1] == "KD Linear or no KD for 10 epochs"
     assert set(section.differences) >= {"all_linear_over_none_5", "all_linear_over_none_10"}
 
 
