@@ -92,7 +92,7 @@ class Study:
             names = [style(method).name for method in better] or [style("none").name]
             if any(method in longer and not longer[method].better for method in better):
                 names.append(f"no KD for {LONG} epochs")
-            row.append(" or ".join(names))
+            row.append(" or ".join(names) if self.seeds.freedom else "not known yet")
             rows.append(row)
         for epochs in (SHORT, LONG):
             row = [f"all, against none in {epochs} epochs", "", ""]

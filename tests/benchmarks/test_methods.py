@@ -74,6 +74,7 @@ def test_one_seed_is_never_called_better(trained):
     found = compare([(curves[1:], curves[:1])], SeedSpread.of(curves))
     assert not found.apart
     assert found.text().endswith("one seed")
+    assert Study(curves).by_method().rows[0][-1] == "not known yet"
 
 
 def test_a_clip_that_could_not_be_scored_is_left_out_of_its_snr(trained, make_curve):
