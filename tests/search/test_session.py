@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -201,3 +202,41 @@ def test_machine_that_fails_students_ends_the_search_and_leaves_them_to_a_later_
     assert handed_out == [[0, 1, 2], [0, 1, 2]]
     space = config.space(5)
     assert [one.state for one in Proposals(space, config.folder / "study.journal").trials()] == ["RUNNING"] * 3
+
+
+def test_students_that_wait_go_on_waiting_over_a_signal_and_are_pruned_at_the_end(
+    opened: Open, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[list[int]] = []
+
+    def waits(config: Any, job: Any, searcher: TuneSearcher, follower: Any, slots: int, scheduler: Any) -> None:
+        waiting.append(scheduler._rungs.paused())
+        if len(waiting) == 1:
+            suggestion = searcher.suggest("0")
+            assert isinstance(suggestion, dict)
+            assert job.rungs == (1,)
+            folder = job.folder(suggestion["number"])
+            folder.mkdir(parents=True)
+            (folder / "history.jsonl").write_text('{"epoch": 1, "rung": 0, "pesq": 1.2, "seconds": 1.0}\n')
+            for better in range(100, 103):
+                scheduler._rungs.report(better, -9.0, 0, 2.0)
+            trial = SimpleNamespace(config=suggestion)
+            assert scheduler.on_trial_result(None, trial, {"rung": 0, "pesq": 1.2}) == "STOP"
+            session.signals.caught = signal.SIGTERM
+
+    monkeypatch.setattr(search.session, "Tracker", Quiet)
+    monkeypatch.setattr(search.session, "tune_students", waits)
+    monkeypatch.setattr(Session, "_score_beside", lambda *_: None)
+    monkeypatch.setattr(Session, "_show", lambda *_: None)
+    changes = {"trials": 1, "halving": True, "train": replace(config.train, epochs=3)}
+    session = opened(**changes)
+    assert session.run()[1] == 128 + signal.SIGTERM
+    journal = Proposals(config.space(5), config.folder / "study.journal")
+    assert [(one.state, one.pesq) for one in journal.trials()] == [("PAUSED", 1.2)]
+    session = opened(resumed=True, **changes)
+    with pytest.raises(InputError, match=r"no student has finished \(0 failed, 1 were stopped early"):
+        session.run()
+    assert waiting == [[], [0]]
+    journal = Proposals(config.space(5), config.folder / "study.journal")
+    assert [one.state for one in journal.trials()] == ["PRUNED"]
+    assert read_json(config.folder / "students" / "0000" / "result.json")["stopped"] == "halved"
