@@ -135,7 +135,7 @@ def _label_front(figure: Figure, axes: Axes, found: Sequence[Point]) -> None:
     for point in reversed(front):  # the costliest stand closest and score best: they choose first
         for dx, dy, align in places:
             label = axes.annotate(
-                point.size,
+                point.label,
                 (point.gmac, point.pesq),
                 xytext=(dx, dy),
                 textcoords="offset points",

@@ -17,6 +17,9 @@ from search.space import Space, parse_sizes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+KEEPS = ("front", "all")
+"""Whose weights a search keeps: those of the front, its near rivals and whoever may still train; or all."""
+
 RESERVED = re.compile(r"mlflow\.db.*|mlflow-artifacts|cache", re.IGNORECASE)
 """What lies in the storage root and is no search; SQLite lays files with longer names beside its own."""
 
@@ -48,6 +51,9 @@ class SearchConfig:
         storage: root of the run folders.
         tracking_uri: MLflow store; None for SQLite in the storage root.
         seed: of everything random.
+        repeat_front: trainings by other seeds that the members of the front and their near rivals get at the end.
+        patience: finished students without a gain after which the search ends; 0 for no such end.
+        keep_checkpoints: whose weights are kept, one of `KEEPS`.
     """
 
     name: str
@@ -74,6 +80,9 @@ class SearchConfig:
     storage: str
     tracking_uri: str | None
     seed: int
+    repeat_front: int = 0
+    patience: int = 0
+    keep_checkpoints: str = "front"
 
     def __post_init__(self) -> None:
         if NAME.fullmatch(self.name) is None:
@@ -93,6 +102,9 @@ class SearchConfig:
             raise InputError(f"--score-every must be at least 1 but is {self.score_every}")
         if self.trials < 1:
             raise InputError(f"--trials must be at least 1 but is {self.trials}")
+        for flag, number in (("repeat-front", self.repeat_front), ("patience", self.patience)):
+            if number < 0:
+                raise InputError(f"--{flag} must be 0 or more but is {number}")
         for flag, value, lowest in (("cpus", self.cpus_per_trial, 0.0), ("gpus", self.gpus_per_trial, -1e-9)):
             if not (math.isfinite(value) and value > lowest):
                 raise InputError(f"--{flag}-per-trial cannot be {value:g}; give a positive number")

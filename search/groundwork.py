@@ -210,7 +210,14 @@ class Groundwork:
 
     def reserve(self, clock: Clock, teacher: Size | None) -> float:
         """Seconds kept for the end of the search."""
-        return clock.reserve(self.space.feasible()[-1], teacher)
+        return clock.reserve(self.space.feasible()[-1], teacher, 1 + self.config.repeat_front)
+
+    def for_repeats(self, clock: Clock, epochs: int, reserve: float) -> float:
+        """Seconds kept before that for trainings of the front by other seeds; half of the time left at most."""
+        repeats = forecast(self.config, self.space).repeats
+        if not repeats or clock.budget is None:
+            return 0.0
+        return max(0.0, min(clock.search_seconds(repeats, epochs), (clock.left() - reserve) / 2))
 
     def preparation(self, clock: Clock, teacher: Size | None, sets: Sets) -> float:
         """Seconds from the trained teacher to the first student."""
@@ -227,7 +234,9 @@ class Groundwork:
         decided = self.config.folder / "epochs.json"
         if decided.exists():
             return int(read_json(decided)["epochs"]), students
-        return clock.epochs(students.all, self.reserve(clock, teacher), self.config.train.epochs), students
+        return clock.epochs(
+            [*students.all, *students.repeats], self.reserve(clock, teacher), self.config.train.epochs
+        ), students
 
     def check_time(self, clock: Clock, sets: Sets) -> None:
         """Before a teacher is trained: whether there will be time left for a student.

@@ -28,6 +28,8 @@ class Preset:
         time_budget: seconds from the command's start to its end; None for no limit.
         teacher_size: of a teacher trained first; None for the usual one.
         own_corpora: whether it makes no sense on the demo corpus.
+        repeat_front: trainings by other seeds that the front gets at the end. None in the demo, whose minutes go into
+            the search, and none for the paper, whose students take days each.
     """
 
     methods: tuple[str, ...]
@@ -41,6 +43,7 @@ class Preset:
     time_budget: float | None = None
     teacher_size: str | None = None
     own_corpora: bool = False
+    repeat_front: int = 0
 
 
 SHORT = TrainConfig(_ANY, epochs=30, lr=1e-3, lr_schedule="cosine", clip_norm=5.0)
@@ -69,6 +72,7 @@ PRESETS = {
         train=SHORT,
         trials=16,
         score_every=3,
+        repeat_front=2,
     ),
     # own corpora, no time given
     "full": Preset(
@@ -78,6 +82,7 @@ PRESETS = {
         data=DataPlan(train_clips=4000, val_clips=400, score_clips=40, test_clips=200, remix=True),
         train=TrainConfig(_ANY),
         trials=40,
+        repeat_front=2,
     ),
     # section 5 of the paper: 38, 4.8 and 1.2 hours, of clips of 4 s
     "paper": Preset(

@@ -59,7 +59,7 @@ def tiny_flags(corpus_flags, teacher_file) -> list[str]:
     return [
         "--budget", "0.1GMAC", *corpus_flags, "--teacher", str(teacher_file), "--methods", "none,linear",
         "--init", "slice", "--sizes", "8/4,8/8,16/4", "--trials", "3", "--epochs", "1", "--train-clips", "4",
-        "--val-clips", "2", "--score-clips", "2", "--test-clips", "2", "--clip-seconds", "1",
+        "--val-clips", "2", "--score-clips", "2", "--test-clips", "2", "--clip-seconds", "1", "--repeat-front", "0",
     ]  # fmt: skip
 
 
