@@ -1,21 +1,31 @@
-"""The Pareto front of quality against cost, its hypervolume, confidence over clips, and the rules that pick from it.
+"""The Pareto front of quality against cost, its hypervolume, and the rules that pick from it.
 
 Everything here works on plain arrays. `cost` is to be small (GMAC on the paper's axis), `score` large (PESQ); one
-entry a student. `scores` is (clips, SNRs): the same clips at each SNR, NaN where a clip could not be scored.
+entry a student. How sure a score is, `analysis.bootstrap` says; its functions are to be had from here as well.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.bootstrap import (
+    Floats,
+    Interval,
+    bootstrap_interval,
+    hierarchical_interval,
+    hierarchical_paired,
+    paired_bootstrap,
+    pesq_summary,
+)
 from data.errors import InputError
 
-Floats = NDArray[np.float64]
-Interval = tuple[float, float]
+__all__ = [
+    "Floats", "Interval", "best", "bootstrap_interval", "hierarchical_interval", "hierarchical_paired", "hypervolume",
+    "hypervolume_share", "knee", "paired_bootstrap", "pareto_mask", "pesq_summary", "pick", "within",
+]  # fmt: skip
 
 
 def _points(cost: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats]:
@@ -91,103 +101,6 @@ def hypervolume_share(
     if not (ref_log_cost > low_log_cost and teacher_score > ref_score):
         return math.nan
     return hypervolume(log_cost, score, ref_log_cost, ref_score, low_log_cost) / rectangle
-
-
-def pesq_summary(scores: ArrayLike) -> float:
-    """The project's one number: mean over the SNRs of the median over the clips.
-
-    Unscored clips (NaN) are left out of their SNR's median. An SNR without any scored clip makes the result NaN,
-    since a mean over fewer SNRs would be another quantity.
-
-    Args:
-        scores: (clips, SNRs).
-    """
-    values = np.asarray(scores, np.float64)
-    if values.ndim != 2:
-        raise ValueError(f"scores must be (clips, SNRs), got shape {values.shape}")
-    if values.size == 0:
-        return math.nan
-    ordered = np.sort(values, axis=0)  # NaN goes last
-    scored = np.count_nonzero(~np.isnan(values), axis=0)
-    if not scored.all():
-        return math.nan
-    columns = np.arange(values.shape[1])
-    return float(np.mean((ordered[(scored - 1) // 2, columns] + ordered[scored // 2, columns]) / 2))
-
-
-def _resamples(clips: int, groups: Sequence[object] | None, n: int, seed: int) -> list[NDArray[np.intp]]:
-    """`n` draws with replacement of all clips, or of whole groups of clips."""
-    rng = np.random.default_rng(seed)
-    if groups is None:
-        return list(rng.integers(0, clips, (n, clips)))
-    if len(groups) != clips:
-        raise ValueError(f"there must be one group a clip, got {len(groups)} groups for {clips} clips")
-    members: dict[object, list[int]] = {}
-    for clip, group in enumerate(groups):
-        members.setdefault(group, []).append(clip)
-    blocks = [np.array(block, np.intp) for block in members.values()]
-    return [np.concatenate([blocks[i] for i in draw]) for draw in rng.integers(0, len(blocks), (n, len(blocks)))]
-
-
-def _interval(statistics: Floats, level: float) -> Interval:
-    known = statistics[~np.isnan(statistics)]
-    if known.size == 0:
-        return math.nan, math.nan
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def _units(clips: int, groups: Sequence[object] | None) -> int:
-    return clips if groups is None else len(set(groups))
-
-
-def bootstrap_interval(
-    scores: ArrayLike, groups: Sequence[object] | None = None, n: int = 2000, seed: int = 0, level: float = 0.95
-) -> Interval:
-    """Percentile bootstrap interval of `pesq_summary`.
-
-    A clip is drawn with all its SNRs, as they share speech, noise and room.
-
-    Args:
-        scores: (clips, SNRs), NaN where unscored.
-        groups: (clips,) what the clips have in common, for instance the speaker: whole groups are drawn then.
-        n: resamples.
-        seed: of the draws.
-        level: of confidence.
-
-    Returns:
-        The interval's ends; NaN for fewer than two clips or groups, which say nothing about their spread.
-    """
-    values = np.asarray(scores, np.float64)
-    if _units(len(values), groups) < 2:
-        return math.nan, math.nan
-    draws = _resamples(len(values), groups, n, seed)
-    return _interval(np.array([pesq_summary(values[draw]) for draw in draws]), level)
-
-
-def paired_bootstrap(
-    a: ArrayLike,
-    b: ArrayLike,
-    groups: Sequence[object] | None = None,
-    n: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
-    """Percentile bootstrap interval of `pesq_summary(a) - pesq_summary(b)` for two systems on the same clips.
-
-    Both are given the same draw of clips, so what a hard clip does to both cancels. A score that is missing for one
-    system is left out for both. Arguments and result as in `bootstrap_interval`; an interval that does not hold zero
-    is a difference at that level.
-    """
-    first, second = np.array(a, np.float64), np.array(b, np.float64)
-    if first.shape != second.shape:
-        raise ValueError(f"paired scores must have one shape, got {first.shape} and {second.shape}")
-    unpaired = np.isnan(first) | np.isnan(second)
-    first[unpaired] = second[unpaired] = np.nan
-    if _units(len(first), groups) < 2:
-        return math.nan, math.nan
-    draws = _resamples(len(first), groups, n, seed)
-    return _interval(np.array([pesq_summary(first[draw]) - pesq_summary(second[draw]) for draw in draws]), level)
 
 
 def best(cost: ArrayLike, score: ArrayLike) -> int:

@@ -112,7 +112,7 @@ def _trace(
             "line": {"width": 2, "color": look.colour} if hollow else {"width": 1, "color": "white"},
         },
         "opacity": 1.0 if point.front else 0.4,
-        "text": [point.size if point in labelled else "" for point in part],
+        "text": [point.label if point in labelled else "" for point in part],
         "textposition": "top left",
         "textfont": {"color": INK, "size": 12},
         "hovertext": [hover(point, lines) for point in part],
@@ -131,7 +131,10 @@ def hover(point: Point, lines: Lines) -> str:
     if record.get("init"):
         how.append(start_name(str(record["init"])))
     interval = "" if point.interval is None else " [{:.2f}, {:.2f}]".format(*point.interval)
-    rows = [f"<b>{point.size}</b>, {', '.join(how)}", f"PESQ on {lines.split} clips {point.pesq:.3f}{interval}"]
+    seeds = f", mean of {record['seeds']} seeds" if record.get("seeds", 1) > 1 else ""
+    rows = [f"<b>{point.size}</b>, {', '.join(how)}", f"PESQ on {lines.split} clips {point.pesq:.3f}{interval}{seeds}"]
+    if point.label != point.size:
+        rows.append("on the test clips not to be told from a cheaper member of the front")
     beside = [("unprocessed", lines.unprocessed), (lines.teacher_name, lines.teacher)]
     rows.append(", ".join(f"{name} {value:.3f}" for name, value in beside if value is not None))
     if lines.split == "validation" and is_number(record.get("pesq_test")):

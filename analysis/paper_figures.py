@@ -134,8 +134,12 @@ def draw_size(records: Sequence[Record], lines: Lines, snr_db: float = 0.0) -> F
         for record in sorted(group, key=lambda record: record["paper_gmac"]):
             gmac, value = record["paper_gmac"], by_snr(record, lines.split)[snr_db]
             values.setdefault(gmac, []).append(value)
-            axes.plot(gmac, value, **{**look, "linestyle": "none"}, zorder=4)
-            _bar(axes, gmac, spread_by_snr(record, lines.split).get(snr_db), look["color"])
+        points = [(gmac, value) for gmac, several in values.items() for value in several]
+        axes.plot(*zip(*points, strict=True), **{**look, "linestyle": "none"}, zorder=4)
+        ends = [(one["paper_gmac"], spread_by_snr(one, lines.split).get(snr_db)) for one in group]
+        bars = [(gmac, *pair) for gmac, pair in ends if pair is not None]
+        if bars:
+            axes.vlines(*zip(*bars, strict=True), color=look["color"], linewidth=1.0, alpha=0.4, zorder=2, label="_bar")
         means = [sum(several) / len(several) for several in values.values()]
         axes.plot(list(values), means, **{**look, "marker": ""}, zorder=3)
     if not scored:

@@ -77,8 +77,11 @@ def draw_pareto(records: Sequence[Record], lines: Lines) -> Figure:
         x, y = [*(point.gmac for point in front), right], [*(point.pesq for point in front), front[-1].pesq]
         axes.step(x, y, where="post", color=INK, linewidth=1.4, zorder=2)
     mixed = len(starts(shown)) > 1
+    alike: dict[tuple[bool, str, bool], list[Point]] = {}
     for point in found:
-        _draw_point(axes, point, mixed and point.record.get("init") != "random")
+        alike.setdefault((point.front, point.method, mixed and point.record.get("init") != "random"), []).append(point)
+    for (_, _, hollow), some in alike.items():
+        _draw_points(axes, some, hollow)
     if not found:
         say_nothing(axes)
     fit_heights(axes)
@@ -87,18 +90,20 @@ def draw_pareto(records: Sequence[Record], lines: Lines) -> Figure:
     return figure
 
 
-def _draw_point(axes: Axes, point: Point, hollow: bool) -> None:
-    look = style(point.method)
-    strength = 1.0 if point.front else 0.38
-    if point.interval is not None:
-        axes.plot([point.gmac] * 2, point.interval, color=look.colour, alpha=strength * 0.8, linewidth=1.1, zorder=2.5)
+def _draw_points(axes: Axes, alike: Sequence[Point], hollow: bool) -> None:
+    """Students of one look as one line without a stroke: a search may have a thousand."""
+    front, look = alike[0].front, style(alike[0].method)
+    strength = 1.0 if front else 0.38
+    bars = [(point.gmac, *point.interval) for point in alike if point.interval is not None]
+    if bars:
+        axes.vlines(*zip(*bars, strict=True), color=look.colour, alpha=strength * 0.8, linewidth=1.1, zorder=2.5)
     axes.plot(
-        point.gmac,
-        point.pesq,
+        [point.gmac for point in alike],
+        [point.pesq for point in alike],
         marker=look.marker,
-        markersize=7.5 if point.front else 5.5,
+        markersize=7.5 if front else 5.5,
         alpha=strength,
-        zorder=4 if point.front else 3,
+        zorder=4 if front else 3,
         linestyle="none",
         **marker_looks(look.colour, hollow),
     )
@@ -135,7 +140,7 @@ def _label_front(figure: Figure, axes: Axes, found: Sequence[Point]) -> None:
     for point in reversed(front):  # the costliest stand closest and score best: they choose first
         for dx, dy, align in places:
             label = axes.annotate(
-                point.size,
+                point.label,
                 (point.gmac, point.pesq),
                 xytext=(dx, dy),
                 textcoords="offset points",

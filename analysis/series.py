@@ -68,6 +68,8 @@ STYLES = {
     "multi": Style("KD Multi", "#D55E00", "D", "diamond"),
 }
 TEACHER_COLOUR = "#B07D00"
+SAME = "~"
+"""Marks a member of the front that cannot be told from a cheaper one."""
 NOTHING = "No student has finished yet."
 INK = "#222222"
 FAINT_INK = "#6B6B6B"
@@ -103,6 +105,11 @@ class Point:
     @property
     def size(self) -> str:
         return size_name(self.record)
+
+    @property
+    def label(self) -> str:
+        """Its size, with a mark if it cannot be told from a cheaper member of the front."""
+        return self.size + (f" {SAME}" if self.record.get("told_apart_from_cheaper") is False else "")
 
 
 def score(record: Record, split: str) -> float | None:
@@ -223,7 +230,10 @@ def pareto_words(found: Sequence[Point], lines: Lines) -> str:
     """The lines below that title."""
     more = [f"{sum(point.front for point in found)} of {len(found)} on the front"] if found else []
     if any(point.interval for point in found):
-        more.append("bars: 95 % interval over clips")
+        seeds = any(point.record.get("seeds", 1) > 1 for point in found)
+        more.append("bars: 95 % interval over clips" + (" and seeds" if seeds else ""))
+    if any(point.front and point.label != point.size for point in found):
+        more.append(f"{SAME}: not told from a cheaper one")
     return words([point.record for point in found], lines, *more)
 
 

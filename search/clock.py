@@ -80,10 +80,16 @@ class Clock:
         forward = slower * FORWARD_SHARE * self.pace.step(size) / self.step_seconds
         return audio * (CROWDED * forward + PESQ_SHARE)
 
-    def reserve(self, largest: Size, teacher: Size | None) -> float:
-        """Seconds kept for the final test scores of the front, the teacher and the baselines, and for the figures."""
+    def reserve(self, largest: Size, teacher: Size | None, seeds: int = 1) -> float:
+        """Seconds kept for the final test scores of the front, the teacher and the baselines, and for the figures.
+
+        Args:
+            largest: size of a student.
+            teacher: its size; None without one.
+            seeds: by which each member of the front is trained.
+        """
         test = self.test_seconds
-        front = FRONT * 0.6 * (self.scoring_seconds(largest, test) + MORE_SHARE * test)
+        front = seeds * FRONT * 0.6 * (self.scoring_seconds(largest, test) + MORE_SHARE * test)
         beside = 2 * (PESQ_SHARE + MORE_SHARE) * test
         if teacher is not None:
             beside += self.scoring_seconds(teacher, test) + MORE_SHARE * test

@@ -19,6 +19,9 @@ from search.space import F_HIDDEN, T_HIDDEN, Space, paper_sizes, parse_sizes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+KEEPS = ("front", "all")
+"""Whose weights a search keeps: those of the front, its near rivals and whoever may still train; or all."""
+
 RESERVED = re.compile(r"mlflow\.db.*|mlflow-artifacts|cache", re.IGNORECASE)
 """What lies in the storage root and is no search; SQLite lays files with longer names beside its own."""
 
@@ -55,6 +58,9 @@ class SearchConfig:
         dimensions: other settings of the training that are varied.
         priors: whether the search begins with what the paper's findings speak for.
         halving: whether students wait at rungs, see `search.halving`; None where it is worth it.
+        repeat_front: trainings by other seeds that the members of the front and their near rivals get at the end.
+        patience: finished students without a gain after which the search ends; 0 for no such end.
+        keep_checkpoints: whose weights are kept, one of `KEEPS`.
     """
 
     name: str
@@ -87,6 +93,9 @@ class SearchConfig:
     dimensions: tuple[Dimension, ...] = ()
     priors: PriorsName = "paper"
     halving: bool | None = None
+    repeat_front: int = 0
+    patience: int = 0
+    keep_checkpoints: str = "front"
 
     def __post_init__(self) -> None:
         if NAME.fullmatch(self.name) is None:
@@ -106,6 +115,9 @@ class SearchConfig:
             raise InputError(f"--score-every must be at least 1 but is {self.score_every}")
         if self.trials < 1:
             raise InputError(f"--trials must be at least 1 but is {self.trials}")
+        for flag, number in (("repeat-front", self.repeat_front), ("patience", self.patience)):
+            if number < 0:
+                raise InputError(f"--{flag} must be 0 or more but is {number}")
         for flag, value, lowest in (("cpus", self.cpus_per_trial, 0.0), ("gpus", self.gpus_per_trial, -1e-9)):
             if not (math.isfinite(value) and value > lowest):
                 raise InputError(f"--{flag}-per-trial cannot be {value:g}; give a positive number")

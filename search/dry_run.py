@@ -52,7 +52,8 @@ def dry_run(ground: Groundwork) -> dict[str, Any]:
         say(f"Teacher: none given, so one of size {size} would be trained first{within}.")
     else:
         say("Teacher: none.")
-    left = clock.left() - clock.reserve(sizes[-1], size)
+    reserve = ground.reserve(clock, size)
+    left = clock.left() - reserve - ground.for_repeats(clock, epochs, reserve)
     rungs = ground.rungs(epochs)
     share = SHARE if rungs else 1.0
     times = [clock.search_seconds(students.all[: n + 1], epochs, share) for n in range(len(students.all))]
@@ -65,6 +66,13 @@ def dry_run(ground: Groundwork) -> dict[str, Any]:
         which = "" if fitting == len(times) else f"; about {fitting} of them fit"
         within = f"{which}, within {duration(config.time_budget)} in all"
     say(f"Estimated time: {duration(seconds)} for {len(times)} students{within}.")
+    again = clock.search_seconds(students.repeats, epochs) if students.repeats else 0.0
+    if students.repeats:
+        kept = ", kept for them within that time" if config.time_budget is not None else " more"
+        say(f"Then the front and its near rivals are trained by {config.repeat_front} other seeds each: about "
+            f"{len(students.repeats)} trainings, {duration(again)}{kept}.")  # fmt: skip
+    if config.patience:
+        say(f"The search ends before that if {config.patience} students bring less than 1 % of hypervolume.")
     say("Nothing was trained.")
     return {
         "name": config.name,
@@ -83,6 +91,8 @@ def dry_run(ground: Groundwork) -> dict[str, Any]:
         "students": {
             "most": config.trials, "to_train": len(times), "fitting": fitting, "at_a_time": slots,
             "epochs_a_stage": epochs, "rungs": list(rungs), "first": [choice.key() for choice in students.first]},
+        "repeat_front": {"of_each": config.repeat_front, "trainings": len(students.repeats), "seconds": round(again)},
+        "patience": config.patience,
         "seconds": round(seconds),
         "time_budget_seconds": config.time_budget,
     }  # fmt: skip

@@ -1,48 +1,73 @@
-"""The end of a search: test scores, read once, for the members of the front and what stands beside them."""
+"""The test scores, read once, for the members of the front and what stands beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from analysis.front import hierarchical_interval, hierarchical_paired
 from model.score import Scores
+from search.results import mean_by_snr
 
 
-def add_test_scores(front: Sequence[dict[str, Any]], members: Sequence[Scores], beside: dict[str, Scores]) -> None:
+def add_test_scores(
+    front: Sequence[dict[str, Any]], members: Sequence[Sequence[Scores]], beside: Mapping[str, Scores]
+) -> None:
     """Writes test scores into the records of the front, with intervals and with what stands beside them.
 
+    All figures are means over the seeds that a configuration was trained by. `told_apart_from_cheaper` says whether a
+    member is above every cheaper one by more than clips and seeds explain: the paired 95 % interval over both is above
+    zero on the same test clips. Of the cheapest member it is true, as nothing cheaper could stand for it.
+
     Args:
-        front: records, in the order of `members`.
-        members: their scores.
+        front: records, the cheapest first.
+        members: their scores, one of each seed, in the order of `front`.
         beside: scores of "unprocessed", "delay-and-sum" and, where there is one, "teacher".
     """
-    from analysis.front import bootstrap_interval
-
     teacher = beside.get("teacher")
-    for record, scores in zip(front, members, strict=True):
-        summary = scores.summary()
-        low, high = bootstrap_interval(scores.pesq)
+    for place, (record, seeds) in enumerate(zip(front, members, strict=True)):
+        summaries = [scores.summary() for scores in seeds]
         record |= {
-            "pesq_test": summary["pesq"],
-            "pesq_test_interval": [low, high],
-            "pesq_by_snr": summary["pesq_by_snr"],
-            "pesq_spread_by_snr": summary["spread_by_snr"],
-            "si_sdr_test": summary.get("si_sdr"),
-            "estoi_test": summary.get("estoi"),
-            "unscored_test": summary["unscored"],
+            "pesq_test": _mean(summaries, "pesq"),
+            "pesq_test_interval": list(hierarchical_interval(_tables(seeds))),
+            "pesq_test_seeds": [summary["pesq"] for summary in summaries],
+            "pesq_by_snr": mean_by_snr([summary["pesq_by_snr"] for summary in summaries]),
+            "pesq_spread_by_snr": mean_by_snr([summary["spread_by_snr"] for summary in summaries]),
+            "si_sdr_test": _mean(summaries, "si_sdr"),
+            "estoi_test": _mean(summaries, "estoi"),
+            "unscored_test": sum(summary["unscored"] for summary in summaries),
             "pesq_test_unprocessed": beside["unprocessed"].mean,
             "pesq_test_delay_and_sum": beside["delay-and-sum"].mean,
             "pesq_test_teacher": None if teacher is None else teacher.mean,
+            "told_apart_from_cheaper": all(_above(seeds, cheaper) for cheaper in members[:place]),
         }
 
 
-def ends_apart(members: Sequence[Scores]) -> tuple[float, float, float] | None:
-    """Test PESQ gained from the cheapest member of the front to the dearest, and its paired 95 % interval."""
+def ends_apart(members: Sequence[Sequence[Scores]]) -> tuple[float, float, float] | None:
+    """Test PESQ gained from the cheapest member of the front to the dearest, and its paired 95 % interval.
+
+    Args:
+        members: as for `add_test_scores`.
+    """
     if len(members) < 2:
         return None
-    from analysis.front import paired_bootstrap
+    first, last = members[0], members[-1]
+    low, high = hierarchical_paired(_tables(last), _tables(first))
+    gain = np.mean([scores.mean for scores in last]) - np.mean([scores.mean for scores in first])
+    return float(gain), low, high
 
-    low, high = paired_bootstrap(members[-1].pesq, members[0].pesq)
-    return members[-1].mean - members[0].mean, float(np.float64(low)), float(np.float64(high))
+
+def _above(dear: Sequence[Scores], cheap: Sequence[Scores]) -> bool:
+    low, _ = hierarchical_paired(_tables(dear), _tables(cheap))
+    return low > 0
+
+
+def _tables(seeds: Sequence[Scores]) -> np.ndarray:
+    return np.stack([scores.pesq for scores in seeds])
+
+
+def _mean(summaries: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [summary.get(name) for summary in summaries]
+    return None if None in values else float(np.mean(np.array(values, np.float64)))

@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 from data.array import ARRAYS
 from data.errors import InputError
-from data.files import read_json
 from data.flags import CommandParser, add_data_arguments, data_plan, with_budget
 from data.plan import DataPlan
 from data.units import parse_duration, parse_size
@@ -19,12 +18,14 @@ from model.distill import METHODS, SCHEDULES
 from model.macs import Budget
 from model.precision import PRECISIONS, choose_device, choose_precision
 from model.train_config import LR_SCHEDULES
-from search.config import NAME, SearchConfig
+from search.config import KEEPS, SearchConfig
 from search.preset import PRESETS
 from search.priors import PriorsName
+from search.resume import resumed_config
 from search.sampler import SamplerName
 from search.space_file import SpaceFile, read_space_file
 from search.space_flags import check_said_once, dimensions_of
+from search.stopping import PATIENCE
 from search.tracking_store import absolute_uri
 
 EXAMPLES = """
@@ -38,13 +39,12 @@ examples:
       the paper's experiment, four students to a GPU
   python search/run.py --resume headset
       goes on with a search that was stopped
+  python search/run.py --resume headset --trials 40
+      trains more students, up to 40 in all
 
 units of --budget: GMAC and MMAC are the axis of the paper's Table 1 (1.0GMAC there is about 0.63 GMAC/s); GMAC/s,
 MMAC/s and MMAC/frame are true multiply-accumulates.
 """
-
-RESUMABLE = {"resume", "json", "dry_run", "address", "tracking_uri"}
-"""Flags that may stand beside --resume: everything else comes from the search's folder."""
 
 
 def parser() -> CommandParser:
@@ -89,6 +89,11 @@ def parser() -> CommandParser:
                        "most their cost are stopped early (default: on from 12 students and 9 epochs a stage on; off "
                        "for a grid, repeats and the paper's preset)")  # fmt: skip
 
+    space.add_argument("--repeat-front", type=int, metavar="N", help="at the end trains the front and its near rivals "
+                       "with N more seeds each (default: 2 on own corpora, 0 in the demo and the paper's)")  # fmt: skip
+    space.add_argument("--patience", type=int, metavar="N", help="ends the search when the hypervolume has gained less "
+                       f"than 1 %% over the last N students; 0: never (default: {PATIENCE})")  # fmt: skip
+
     train = p.add_argument_group("how students learn")
     train.add_argument(
         "--epochs", type=int, help="epochs a stage at most, fewer where the time is short; two-stage KD has two stages"
@@ -116,6 +121,8 @@ def parser() -> CommandParser:
     run.add_argument("--cpus-per-trial", type=float, help="default: 1")
     run.add_argument("--gpus-per-trial", type=float, help="default: 0; 0.25 puts four students on a GPU")
     run.add_argument("--cache-size", metavar="20GB", help="disk for the teacher's outputs (default: 20GB)")
+    run.add_argument("--keep-checkpoints", choices=KEEPS, help="front (default): weights of students that are not on "
+                     "the front or near it are removed as the search goes; all: none are")  # fmt: skip
     run.add_argument("--address", help="of a Ray cluster, HOST:PORT or auto (default: this machine alone)")
     run.add_argument("--storage", type=Path, metavar="DIR", help="root of the run folders (default: runs)")
     run.add_argument("--tracking-uri", help="MLflow store (default: SQLite in the storage root)")
@@ -141,7 +148,7 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         InputError: a value that cannot be used, or a flag that contradicts the search to be resumed.
     """
     if flags.resume is not None:
-        return _resumed(flags)
+        return resumed_config(flags)
     if flags.budget is None:
         raise InputError("--budget is missing; say the most a student may cost, such as --budget 1.0GMAC")
     Budget.parse(flags.budget)
@@ -201,6 +208,9 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         dimensions=dimensions_of(flags, file, preset.dimensions, methods, schedules),
         priors=flags.priors or "paper",
         halving=_halving(flags, name),
+        repeat_front=flags.repeat_front if flags.repeat_front is not None else preset.repeat_front,
+        patience=flags.patience if flags.patience is not None else _patience(flags),
+        keep_checkpoints=flags.keep_checkpoints or "front",
     )
     _check_use(flags, search)
     return search
@@ -211,6 +221,11 @@ def _halving(flags: argparse.Namespace, preset: str) -> bool | None:
     if flags.halving is not None:
         return bool(flags.halving == "on")
     return False if flags.sampler == "grid" or (flags.repeats or 1) > 1 or preset == "paper" else None
+
+
+def _patience(flags: argparse.Namespace) -> int:
+    """A grid goes from the cheapest size to the dearest, and repeats are wanted all: neither is to end early."""
+    return 0 if flags.sampler == "grid" or (flags.repeats or 1) > 1 else PATIENCE
 
 
 def _check_use(flags: argparse.Namespace, search: SearchConfig) -> None:
@@ -244,29 +259,6 @@ def _check_use(flags: argparse.Namespace, search: SearchConfig) -> None:
                 f"{flag} is for the methods {', '.join(gram)}, none of which this search tries; add one to --methods, "
                 f"or leave {flag} out"
             )
-
-
-def _resumed(flags: argparse.Namespace) -> SearchConfig:
-    storage = Path(flags.storage or "runs").absolute()
-    path = storage / flags.resume / "search.json"
-    if NAME.fullmatch(flags.resume) is None or not path.is_file():
-        raise InputError(
-            f"there is no search to resume at {path.parent}; give the name of a folder in {storage}, or --storage"
-        )
-    config = SearchConfig.from_dict(read_json(path))
-    given = {key for key, value in vars(flags).items() if value is not None} - RESUMABLE - {"storage"}
-    for key in sorted(given):
-        value, stored = getattr(flags, key), getattr(config, {"init": "inits"}.get(key, key), None)
-        if (key == "budget" and value == stored) or (key in ("name", "seed", "trials", "sampler") and value == stored):
-            continue
-        raise InputError(
-            f"--{key.replace('_', '-')} {value} cannot be given with --resume: the configuration of {flags.resume} "
-            "comes from its folder; leave the flag out, or start a new search with --name"
-        )
-    # the folder may have been moved or renamed since
-    config = replace(config, name=flags.resume, storage=str(storage), address=flags.address or config.address)
-    # a tracking server may be gone for good
-    return config if flags.tracking_uri is None else replace(config, tracking_uri=absolute_uri(flags.tracking_uri))
 
 
 def _absolute(data: DataPlan) -> DataPlan:

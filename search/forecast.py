@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 
+from search.certainty import is_repeat
+from search.clock import FRONT
 from search.config import SearchConfig
 from search.proposals import Proposals
 from search.run_folder import JOURNAL
@@ -23,10 +25,14 @@ class Forecast:
         first: the students that come first, in their order: those that an earlier session left unfinished, then those
             that are proposed before any score counts.
         all: as many as the search may still train; where only the scores will decide which, the first ones again.
+        repeats: trainings of the front and its near rivals by other seeds, at the end. Which they will be, the scores
+            decide: the first students stand for them, as they have all costs. There are as many as for `FRONT` members,
+            but for no more than a third of the students.
     """
 
     first: list[Choice]
     all: list[Choice]
+    repeats: list[Choice] = field(default_factory=list)
 
 
 def forecast(config: SearchConfig, space: Space) -> Forecast:
@@ -42,8 +48,9 @@ def forecast(config: SearchConfig, space: Space) -> Forecast:
         proposals = Proposals(space, copy, config.seed, config.sampler)
         known = proposals.trials()
         waiting = [one.choice for one in proposals.unfinished()]
-        failed = min(sum(one.state == "FAIL" for one in known), config.trials)
-        new = max(0, min(config.trials - (len(known) - failed), space.count() - len(known)))
+        begun = [one for one in known if not is_repeat(one.choice, space)]
+        failed = min(sum(one.state == "FAIL" for one in begun), config.trials)
+        new = max(0, min(config.trials - (len(begun) - failed), space.count() - len(begun)))
         first = list(waiting)
         # what depends on no score is known to the end
         ahead = max(START, len(known) + 1) if config.sampler == "tpe" else len(known) + new
@@ -51,4 +58,8 @@ def forecast(config: SearchConfig, space: Space) -> Forecast:
             choice = proposals.propose(number)
             if choice is not None:
                 first.append(choice)
-    return Forecast(first, list(islice(cycle(first), len(waiting) + new)))
+    members = min(FRONT, max(1, config.trials // 3))
+    stand_in = [*(one.choice for one in begun), *first][:members]
+    missing = max(0, config.repeat_front * len(stand_in) - (len(known) - len(begun)))
+    repeats = list(islice(cycle(stand_in), missing))
+    return Forecast(first, list(islice(cycle(first), len(waiting) + new)), repeats)

@@ -216,7 +216,14 @@ class Groundwork:
 
     def reserve(self, clock: Clock, teacher: Size | None) -> float:
         """Seconds kept for the end of the search."""
-        return clock.reserve(self.space.feasible()[-1], teacher)
+        return clock.reserve(self.space.feasible()[-1], teacher, 1 + self.config.repeat_front)
+
+    def for_repeats(self, clock: Clock, epochs: int, reserve: float) -> float:
+        """Seconds kept before that for trainings of the front by other seeds; half of the time left at most."""
+        repeats = forecast(self.config, self.space).repeats
+        if not repeats or clock.budget is None:
+            return 0.0
+        return max(0.0, min(clock.search_seconds(repeats, epochs), (clock.left() - reserve) / 2))
 
     def preparation(self, clock: Clock, teacher: Size | None, sets: Sets) -> float:
         """Seconds from the trained teacher to the first student."""
@@ -233,10 +240,14 @@ class Groundwork:
         decided = self.config.folder / "epochs.json"
         if decided.exists():
             return int(read_json(decided)["epochs"]), students
-        fitting = (students.all, self.reserve(clock, teacher), self.config.train.epochs)
+        choices = [*students.all, *students.repeats]
+        fitting = (choices, self.reserve(clock, teacher), self.config.train.epochs)
         epochs = clock.epochs(*fitting)
-        # whether it halves is decided by the epochs without: the more that halving makes room for change nothing
-        return (clock.epochs(*fitting, SHARE) if self.rungs(epochs) else epochs), students
+        if self.rungs(epochs):  # by the epochs without: the more that halving makes room for change nothing
+            # trainings by other seeds go to their end
+            share = (SHARE * len(students.all) + len(students.repeats)) / max(1, len(choices))
+            epochs = clock.epochs(*fitting, share)
+        return epochs, students
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Epochs of a stage after which students may be stopped, see `search.halving`; as the first session decided."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, Group
@@ -29,7 +29,11 @@ class Row:
     epoch: int = 0
     epochs: int = 0
     pesq: float | None = None
-    since: float = field(default_factory=time.time)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the student has ended."""
+        return self.state.startswith(("done", "stopped", "failed"))
 
 
 class LiveTable:
@@ -45,6 +49,8 @@ class LiveTable:
     def __init__(self, console: Console, epochs: int, planned: int, deadline: float | None) -> None:
         self.console, self.epochs, self.planned, self.deadline = console, epochs, planned, deadline
         self.rows: dict[int, Row] = {}
+        self._forgotten = 0  # rows of students that ended longer ago
+        self._since: float | None = None  # when the first student began
         self._live: Live | None = None
         if console.is_terminal and not console.is_dumb_terminal:
             self._live = Live(get_renderable=self.render, console=console, refresh_per_second=2, transient=True)
@@ -61,7 +67,9 @@ class LiveTable:
 
     def started(self, number: int, choice: Choice, stages: int) -> None:
         """A student has begun, or goes on."""
+        self._since = time.time() if self._since is None else self._since
         self.rows[number] = Row(choice, epochs=stages * self.epochs)
+        self._forget()
         if self._live is None:
             self._line(number, "started")
 
@@ -100,32 +108,35 @@ class LiveTable:
 
     def left(self) -> str:
         """How far the search is and how long it may take."""
-        done = [row for row in self.rows.values() if row.state.startswith(("done", "stopped", "failed"))]
-        shares = sum(min(1.0, row.epoch / max(1, row.epochs)) for row in self.rows.values() if row not in done)
-        share = (len(done) + shares) / max(1, self.planned)
-        text = f"{len(done)} of at most {self.planned} students done"
+        at_work = [row for row in self.rows.values() if not row.ended]
+        shares = sum(min(1.0, row.epoch / max(1, row.epochs)) for row in at_work)
+        done = self._forgotten + len(self.rows) - len(at_work)
+        share = (done + shares) / max(1, self.planned)
+        text = f"{done} of at most {self.planned} students done"
         if self.deadline is not None:
             return f"{text}, {duration(max(0.0, self.deadline - time.time()))} of the time budget left"
-        if share > 0.02 and self.rows:
-            spent = time.time() - min(row.since for row in self.rows.values())
+        if share > 0.02 and self._since is not None:
+            spent = time.time() - self._since
             return f"{text}, about {duration(spent * (1 - share) / share)} left"
         return text
+
+    def _forget(self) -> None:
+        """Rows that are not shown any more."""
+        for number in [number for number, row in self.rows.items() if row.ended][:-SHOWN]:
+            del self.rows[number]
+            self._forgotten += 1
 
     def render(self) -> Group:
         """The table as it is now."""
         table = Table(box=None, pad_edge=False)
         for name in ("trial", "size", "GMAC", "method", "schedule", "start", "stage", "epoch", "PESQ", ""):
             table.add_column(name, justify="right" if name in ("trial", "GMAC", "epoch", "PESQ") else "left")
-        ended = [n for n, row in self.rows.items() if row.state.startswith(("done", "stopped", "failed"))]
-        hidden = set(ended[:-SHOWN])
         for number, row in sorted(self.rows.items()):
-            if number in hidden:
-                continue
             table.add_row(
                 str(number), str(row.choice.size), f"{paper_gmac(row.choice.size):.3f}", row.choice.kd_method,
                 row.choice.alpha_schedule, row.choice.init, row.stage, f"{row.epoch}/{row.epochs}",
                 "" if row.pesq is None else f"{row.pesq:.3f}", row.state,
-                style="dim" if number in ended else None,
+                style="dim" if row.ended else None,
             )  # fmt: skip
         return Group(table, Text(self.left(), style="bold"))
 

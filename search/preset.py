@@ -30,6 +30,8 @@ class Preset:
         time_budget: seconds from the command's start to its end; None for no limit.
         teacher_size: of a teacher trained first; None for the usual one.
         own_corpora: whether it makes no sense on the demo corpus.
+        repeat_front: trainings by other seeds that the front gets at the end. None in the demo, whose minutes go into
+            the search, and none for the paper, whose students take days each.
     """
 
     methods: tuple[str, ...]
@@ -44,6 +46,7 @@ class Preset:
     teacher_size: str | None = None
     own_corpora: bool = False
     dimensions: tuple[Dimension, ...] = ()
+    repeat_front: int = 0
 
 
 SHORT = TrainConfig(_ANY, epochs=30, lr=1e-3, lr_schedule="cosine", clip_norm=5.0)
@@ -72,6 +75,7 @@ PRESETS = {
         train=SHORT,
         trials=16,
         score_every=3,
+        repeat_front=2,
     ),
     # own corpora, no time given
     "full": Preset(
@@ -82,6 +86,7 @@ PRESETS = {
         train=TrainConfig(_ANY),
         trials=40,
         dimensions=(Dimension("alpha", (0.3, 0.5, 0.7)), Dimension("ramp", (0.25, 0.5))),
+        repeat_front=2,
     ),
     # section 5 of the paper: 38, 4.8 and 1.2 hours, of clips of 4 s
     "paper": Preset(

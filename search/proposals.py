@@ -49,11 +49,15 @@ class Proposals:
         self._seed = seed
         self._sampler = make_sampler(sampler, space, seed)
         self._study = _open_study(Path(journal))
+        self._ended: dict[int, Proposal] = {}
 
     def trials(self) -> list[Proposal]:
         """All proposals so far, by number."""
         proposals = []
         for trial in self._study.get_trials(deepcopy=False):
+            if trial.number in self._ended:  # they never change again, and there may be a thousand of them
+                proposals.append(self._ended[trial.number])
+                continue
             choice = Choice(**trial.user_attrs["choice"])
             standing = trial.user_attrs.get(_STANDING)
             if trial.state == TrialState.RUNNING and standing is not None:
@@ -61,6 +65,8 @@ class Proposals:
             else:
                 pesq = trial.values[0] if trial.values else None
                 proposals.append(Proposal(trial.number, choice, cast(State, trial.state.name), pesq))
+            if trial.state.is_finished():
+                self._ended[trial.number] = proposals[-1]
         return proposals
 
     def unfinished(self) -> list[Proposal]:

@@ -7,13 +7,12 @@ import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from analysis.plots import pareto_html, pareto_png, size_figure, snr_figure
-from analysis.series import size_name
+from analysis.series import SAME, size_name
 from data.array import Array
 from data.files import read_json, write_atomic
 from data.units import duration
@@ -22,6 +21,7 @@ from model.macs import Budget, paper_gmac
 from search.beside import Beside
 from search.config import SearchConfig
 from search.dimensions import SETTINGS
+from search.ending import Ending
 from search.results import Record
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,9 @@ def draw(
     return drawn
 
 
+MARK = SAME
+"""Stands behind the test PESQ of a member of the front that cannot be told from a cheaper one."""
+
 COLUMNS = (
     "trial",
     "size",
@@ -65,6 +68,7 @@ COLUMNS = (
     "method",
     "schedule",
     "start",
+    "seeds",
     "PESQ val",
     "PESQ test",
     "95 %",
@@ -82,8 +86,11 @@ def _row(record: Record) -> list[str]:
         record["kd_method"],
         " ".join([record["alpha_schedule"], *_settings(record)]),
         record["init"],
+        str(record["seeds"]),
         f"{record['pesq_val']:.3f}",
-        f"{record['pesq_test']:.3f}" if record.get("pesq_test") is not None else "",
+        f"{record['pesq_test']:.3f}{MARK * (record.get('told_apart_from_cheaper') is False)}"
+        if record.get("pesq_test") is not None
+        else "",
         f"{ends[0]:.2f}..{ends[1]:.2f}" if ends else "",
     ]
 
@@ -103,16 +110,32 @@ def _beside_rows(config: SearchConfig, beside: Beside) -> list[list[str]]:
                 size = Size.parse(beside.teacher, Array.parse(config.data.array).microphones)
                 name, cost = f"teacher {size}", f"{paper_gmac(size):.3f}"
             test = beside.test.get(key, {}).get("pesq")
-            rows.append(["", name, "", cost, "", "", "", "", f"{beside.val[key]['pesq']:.3f}",
+            rows.append(["", name, "", cost, "", "", "", "", "", f"{beside.val[key]['pesq']:.3f}",
                          "" if test is None else f"{test:.3f}", ""])  # fmt: skip
     return rows
 
 
-def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, apart: Any) -> list[str]:
-    remarks = []
+def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, ending: Ending) -> list[str]:
+    remarks = [f"The search ended because {ending.words}."]
     front = [record for record in records if record["front"]]
-    if apart is not None:
-        gain, low, high = apart
+    several = [record for record in front if record["seeds"] > 1]
+    if several:
+        remarks.append(
+            f"{len(several)} of the {len(front)} members of the front were trained by several seeds. Their scores are "
+            "means over the seeds, and their intervals are over clips and seeds; the trial that is named, whose "
+            "weights are deployed, is the seed with the best validation PESQ."
+        )
+    else:
+        remarks.append("Every student was trained by one seed, so the intervals, over clips alone, do not say what "
+                       "another seed would give; --repeat-front 2 does.")  # fmt: skip
+    same = [record for record in front if record.get("told_apart_from_cheaper") is False]
+    if same:
+        remarks.append(
+            f"{MARK} cannot be told from a cheaper member of the front on the same test clips, as the paired 95 % "
+            f"interval over clips and seeds holds zero: trial {', '.join(str(record['trial']) for record in same)}."
+        )
+    if ending.apart is not None:
+        gain, low, high = ending.apart
         said = "apart by more than chance" if low > 0 else "NOT apart by more than chance"
         remarks.append(f"Largest and smallest member of the front are {said}: {gain:+.3f} PESQ on the same test clips, "
                        f"95 % paired bootstrap interval {low:+.3f}..{high:+.3f}.")  # fmt: skip
@@ -173,7 +196,7 @@ def failed_students(folder: Path, records: Sequence[Record]) -> list[int]:
         records: the students with a score. One that the time budget stopped before it could be scored did not fail.
     """
     begun = {int(path.parent.name): path.parent for path in (folder / "students").glob("*/config.json")}
-    scored = {record["trial"] for record in records}
+    scored = {number for record in records for number in record["trials"]}
 
     def was_stopped(student: Path) -> bool:
         result = student / "result.json"
@@ -187,14 +210,14 @@ def print_front(
     config: SearchConfig,
     records: Sequence[Record],
     beside: Beside,
-    apart: Any,
+    ending: Ending,
     page: str,
     started: float,
 ) -> None:
     """Prints the front, what is to be known of it, and where to go on."""
     table = Table(title=f"Pareto front of {len(records)} students under {config.budget}", box=None, pad_edge=False)
     for name in COLUMNS:
-        table.add_column(name, justify="right" if name[0] in "tpGP9" and name != "start" else "left")
+        table.add_column(name, justify="right" if name[0] in "tpGP9" or name == "seeds" else "left")
     for record in records:
         if record["front"]:
             table.add_row(*_row(record))
@@ -202,7 +225,7 @@ def print_front(
         table.add_row(*row, style="dim")
     console.print()
     console.print(table)
-    for remark in _remarks(config, records, beside, apart):
+    for remark in _remarks(config, records, beside, ending):
         console.print("- " + remark)
     console.print(f"\nPlots:   {config.folder / 'pareto.html'} (and .png)")
     console.print(f"MLflow:  {page}")
@@ -210,16 +233,16 @@ def print_front(
     console.print(f"It took {duration(time.time() - started)}.")
 
 
-def write_report(folder: Path, config: SearchConfig, records: Sequence[Record], beside: Beside, apart: Any) -> Path:
+def write_report(folder: Path, config: SearchConfig, records: Sequence[Record], beside: Beside, ending: Ending) -> Path:
     """Writes `report.md`: the front as a table and what is to be known of it. Returns its path."""
     lines = [f"# Search {config.name}: students under {config.budget}", ""]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     rows = [_row(record) for record in records if record["front"]] + _beside_rows(config, beside)
     lines += ["| " + " | ".join(row) + " |" for row in rows]
-    lines += ["", *[f"- {remark}" for remark in _remarks(config, records, beside, apart)], ""]
+    lines += ["", *[f"- {remark}" for remark in _remarks(config, records, beside, ending)], ""]
     lines += [
-        f"{len(records)} students finished; all stand in students.json. PESQ is the mean over -5, 0, 5, 10 and 15 dB "
-        "of the median over clips. The front was chosen on validation clips; test clips were scored once.",
+        f"{len(records)} configurations have a score; all stand in students.json. PESQ is the mean over -5, 0, 5, 10 "
+        "and 15 dB of the median over clips. The front was chosen on validation clips; test clips were scored once.",
         "",
     ]
     path = folder / "report.md"

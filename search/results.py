@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.front import bootstrap_interval, hypervolume_share, pareto_mask
+from analysis.front import bootstrap_interval, hierarchical_interval, hypervolume_share, pareto_mask
 from data.errors import InputError
 from data.files import file_digest, plain, read_json, write_atomic, write_json
 from model.ftjnf import Size
@@ -23,14 +24,18 @@ from search.space import Choice
 
 Record = dict[str, Any]
 
+WEIGHTS = "best.safetensors"
+"""The file that has the weights of a student's best epoch."""
+
 TEST_KEYS = (
-    "pesq_test", "pesq_test_interval", "pesq_by_snr", "pesq_spread_by_snr", "si_sdr_test", "estoi_test",
-    "unscored_test", "pesq_test_unprocessed", "pesq_test_delay_and_sum", "pesq_test_teacher",
+    "pesq_test", "pesq_test_interval", "pesq_test_seeds", "pesq_by_snr", "pesq_spread_by_snr", "si_sdr_test",
+    "estoi_test", "unscored_test", "pesq_test_unprocessed", "pesq_test_delay_and_sum", "pesq_test_teacher",
+    "told_apart_from_cheaper",
 )  # fmt: skip
 """What `search.final` writes into the records of the front at the end; null until then, and in all other records."""
 
-_NESTED = ("_interval", "_by_snr")
-"""How the names of values end that a table has no cell for: pairs, and values by SNR."""
+_NESTED = ("_interval", "_by_snr", "_seeds", "trials")
+"""How the names of values end that a table has no cell for: pairs, and values by SNR or seed."""
 
 
 def costs(size: Size) -> dict[str, float]:
@@ -56,25 +61,28 @@ def budget_gmac(budget: Budget, sizes: Sequence[Size]) -> float:
     return max([budget.readings()["GMAC"], *(paper_gmac(size) for size in sizes)])
 
 
-def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
-    """A finished student as a record, or None if it has no validation score.
+def training_record(folder: Path, number: int, choice: Choice) -> Record | None:
+    """A finished training as a record, or None if it has no validation score.
 
-    Its `checkpoint` is relative to the run folder, which may be moved, renamed and copied.
+    Its `checkpoint` is relative to the run folder, which may be moved, renamed and copied; it is None where the weights
+    were removed, as those of a student far from the front are.
 
     Args:
-        folder: the student's in the run folder, with `scores.json` and `best.safetensors`.
+        folder: the student's in the run folder, with `scores.json`.
         number: of the trial.
         choice: its configuration.
     """
-    if not ((folder / "scores.json").exists() and (folder / "best.safetensors").exists()):
+    if not (folder / "scores.json").exists():
         return None
     val = read_json(folder / "scores.json")
     if val["val"]["pesq"] is None:  # PESQ could not score a single clip at some SNR
         return None
-    result = read_json(folder / "result.json")
+    result, weights = read_json(folder / "result.json"), folder / WEIGHTS
     low, high = bootstrap_interval(_array(val["val_table"]), n=500)
+    digest = val.get("weights_sha256")
     return {
         "trial": number,
+        "trials": [number],
         "f_hidden": choice.f_hidden,
         "t_hidden": choice.t_hidden,
         "bi_freq": choice.bi_freq,
@@ -83,8 +91,10 @@ def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
         "init": choice.init,
         **choice.settings,
         **costs(choice.size),
+        "seeds": 1,
         "pesq_val": val["val"]["pesq"],
         "pesq_val_interval": [low, high],
+        "pesq_val_seeds": [val["val"]["pesq"]],
         "pesq_val_by_snr": val["val"]["pesq_by_snr"],
         "pesq_val_spread_by_snr": val["val"]["spread_by_snr"],
         "unscored_val": val["val"]["unscored"],
@@ -93,40 +103,95 @@ def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
         "seconds": result["seconds"],
         "stopped": result["stopped"],
         **dict.fromkeys(TEST_KEYS),
-        "checkpoint": f"{folder.parent.name}/{folder.name}/best.safetensors",
-        "weights_sha256": file_digest(folder / "best.safetensors"),
+        "checkpoint": f"{folder.parent.name}/{folder.name}/{WEIGHTS}" if weights.exists() else None,
+        "weights_sha256": digest or (file_digest(weights) if weights.exists() else None),
         "mlflow_run_id": None,
     }
 
 
-def student_records(students: Path, proposals: Sequence[Proposal], known: Sequence[Record] = ()) -> list[Record]:
-    """The records of all finished students, `front` saying which are on the front; the cheapest first.
+def val_table(students: Path, number: int) -> NDArray[np.float64]:
+    """Validation PESQ of a finished training, (clips, SNRs)."""
+    return _array(read_json(students / f"{number:04d}" / "scores.json")["val_table"])
 
-    Test scores that an earlier session wrote into `students.json` stay with their students until they are scored anew.
+
+def val_tables(students: Path, record: Record) -> NDArray[np.float64]:
+    """Validation PESQ of a record's trainings, (seeds, clips, SNRs)."""
+    return np.stack([val_table(students, number) for number in record["trials"]])
+
+
+def student_record(students: Path, trainings: Sequence[Record]) -> Record:
+    """The trainings of one configuration, by several seeds, as one record.
+
+    `pesq_val` is the mean over the seeds, with its interval over clips and seeds; what is deployed, and says its own
+    number, weights and epochs here, is the training of the best validation PESQ among those with weights.
+
+    Args:
+        students: folder of the students' folders.
+        trainings: their records, one at least.
+    """
+    if len(trainings) == 1:
+        return dict(trainings[0])
+    deployed = max(trainings, key=lambda one: (one["checkpoint"] is not None, one["pesq_val"]))
+    record = deployed | {"trials": [one["trial"] for one in trainings], "seeds": len(trainings)}
+    ends = hierarchical_interval(val_tables(students, record), n=500)
+    return record | {
+        "pesq_val": float(np.mean([one["pesq_val"] for one in trainings])),
+        "pesq_val_interval": list(ends),
+        "pesq_val_seeds": [one["pesq_val"] for one in trainings],
+        "pesq_val_by_snr": mean_by_snr([one["pesq_val_by_snr"] for one in trainings]),
+        "pesq_val_spread_by_snr": mean_by_snr([one["pesq_val_spread_by_snr"] for one in trainings]),
+        "unscored_val": sum(one["unscored_val"] for one in trainings),
+    }
+
+
+def mean_by_snr(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over seeds of numbers or pairs of numbers by SNR; empty where a seed has none."""
+    names = values[0]
+    return {
+        name: np.mean([one[name] for one in values], axis=0).tolist() if all(one.get(name) for one in values) else []
+        for name in names
+    }
+
+
+def student_records(students: Path, proposals: Sequence[Proposal], known: Sequence[Record] = ()) -> list[Record]:
+    """The records of all configurations with a finished training, the cheapest first; `front` says which are on it.
+
+    Test scores that an earlier session wrote into `students.json` stay with their students until the end.
 
     Args:
         students: folder of the students' folders.
         proposals: all trials; those that are COMPLETE count.
         known: records from an earlier call, which are not read again.
     """
-    by_number = {record["trial"]: record for record in known}
+    by_trials = {tuple(record["trials"]): record for record in known}
     scored = {} if known else _tested(students.parent / "students.json")
-    records = []
+    groups: dict[Choice, list[Proposal]] = {}
     for proposal in proposals:
         if proposal.state == "COMPLETE":
-            record = by_number.get(proposal.number) or student_record(
-                students / f"{proposal.number:04d}", proposal.number, proposal.choice
-            )
-            if record is not None:
-                records.append(record | scored.get(record["weights_sha256"], {}))
+            groups.setdefault(replace(proposal.choice, repeat=0), []).append(proposal)
+    records = []
+    for group in groups.values():
+        record = by_trials.get(tuple(one.number for one in group)) or _group_record(students, group)
+        if record is not None:
+            records.append(record | scored.get(_key(record), {}))
     return mark_front(records)
 
 
-def _tested(path: Path) -> dict[str, Record]:
-    """The test scores in an earlier session's `students.json`, by the digest of the weights that have them."""
+def _group_record(students: Path, group: Sequence[Proposal]) -> Record | None:
+    found = [training_record(students / f"{one.number:04d}", one.number, one.choice) for one in group]
+    trainings = [record for record in found if record is not None]
+    return student_record(students, trainings) if trainings else None
+
+
+def _key(record: Record) -> tuple[Any, ...]:
+    return record["weights_sha256"], *record["trials"]
+
+
+def _tested(path: Path) -> dict[tuple[Any, ...], Record]:
+    """The test scores in an earlier session's `students.json`, by the trainings that have them."""
     try:
         earlier = read_json(path)
-        return {one["weights_sha256"]: {key: one[key] for key in TEST_KEYS} for one in earlier if one["pesq_test"]}
+        return {_key(one): {key: one[key] for key in TEST_KEYS} for one in earlier if one["pesq_test"]}
     except (InputError, KeyError, TypeError):  # none, or another version's: the front is scored anew in any case
         return {}
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from data.errors import InputError
 from data.files import locked, read_json, write_json
 from data.passwords import has_password
 from search.config import SearchConfig
+from search.resume import ANEW
 
 JOURNAL = "study.journal"
 """The file that has the search's students."""
@@ -73,6 +75,16 @@ class RunFolder:
         self._made = True
         self.hold()
         write_json(self.path / "data.json", manifest)
+        self._record(config)
+
+    def change(self, config: SearchConfig) -> None:
+        """Records what `search.resume` lets be said anew of a search: its later sessions go by it, too."""
+        stored = SearchConfig.from_dict(read_json(self.path / "search.json"))
+        changed = replace(stored, **{key: getattr(config, key) for key in ANEW})
+        if changed != stored:
+            self._record(changed)
+
+    def _record(self, config: SearchConfig) -> None:
         write_json(self.path / "search.json", config.to_dict(), private=has_password(config.tracking_uri))
 
     def check_data(self, manifest: Mapping[str, Any]) -> None:

@@ -8,11 +8,17 @@ from pathlib import Path
 
 from data.array import Array
 from data.examples import ExampleSet
-from data.plan import DataPlan, open_sets
+from data.files import file_digest
+from data.plan import DataPlan, Sets, open_sets
 from model.allocator import keep_freed_memory
+from model.ftjnf import Size
 from model.pesq_pool import PesqPool
 from model.score import Enhancer, Scores, delay_and_sum, network_enhancer, score, unprocessed
 from model.weights import load_network
+from search.beside import BASELINES, Beside
+from search.results import WEIGHTS, Record
+from search.teaching import SearchTeacher, too_small
+from search.test_scores import StoredScores
 
 
 @dataclass(frozen=True)
@@ -76,3 +82,71 @@ def score_all(jobs: Sequence[ScoreJob], tell: Callable[[int, int], None]) -> lis
             found[waiting.pop(reference)] = ray.get(reference)
         tell(len(found), len(jobs))
     return [found[i] for i in range(len(jobs))]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores what a search needs scored by itself: what stands beside the students, and the front's test clips.
+
+    Args:
+        data: the data plan.
+        sets: example sets.
+        cache: root of the cache.
+        teacher: of the search, or None.
+    """
+
+    data: DataPlan
+    sets: Sets
+    cache: Path
+    teacher: SearchTeacher | None
+
+    def _names(self) -> dict[str, str]:
+        """What is scored beside the students: enhancers by name, the longest to score first."""
+        first = {} if self.teacher is None else {"teacher": str(self.teacher.path)}
+        return first | {name: name for name in BASELINES}
+
+    def beside(self, largest: Size, tell: Callable[[int, int], None]) -> Beside:
+        """Validation scores of the unprocessed input, delay-and-sum and the teacher.
+
+        Args:
+            largest: size of a student.
+            tell: as for `score_all`.
+        """
+        names = self._names()
+        jobs = [ScoreJob(what, "val", self.data, self.sets.folders, self.cache) for what in names.values()]
+        scores = score_all(jobs, tell)
+        return Beside(
+            val={name: one.summary() for name, one in zip(names, scores, strict=True)},
+            teacher=None if self.teacher is None else str(self.teacher.net.size),
+            warning=None if self.teacher is None else too_small(self.teacher.net, largest),
+        )
+
+    def test(
+        self, folder: Path, front: Sequence[Record], tell: Callable[[int, int], None]
+    ) -> tuple[dict[str, Scores], list[list[Scores]]]:
+        """Test scores of what stands beside the students, and of each seed of each member of the front.
+
+        Those that an earlier session has computed are taken from there. A seed whose weights are gone is left out.
+
+        Args:
+            folder: of the run.
+            front: records, the cheapest first.
+            tell: as for `score_all`.
+        """
+        stored = StoredScores(folder, self.sets.score_test.digest)
+        wanted: dict[int | str, tuple[str, str | None]] = {name: (what, None) for name, what in self._names().items()}
+        for record in reversed(front):  # the dearest first: they take longest
+            for number in record["trials"]:
+                weights = folder / "students" / f"{number:04d}" / WEIGHTS
+                if weights.exists():
+                    wanted[number] = (str(weights), file_digest(weights))
+        missing = {what: one for what, one in wanted.items() if stored.get(what, one[1]) is None}
+        jobs = [
+            ScoreJob(path, "test", self.data, self.sets.folders, self.cache, more=True) for path, _ in missing.values()
+        ]
+        for (what, (_, digest)), one in zip(missing.items(), score_all(jobs, tell), strict=True):
+            stored.put(what, one, digest)
+        stored.write()
+        found = {what: scores for what, (_, digest) in wanted.items() if (scores := stored.get(what, digest))}
+        members = [[found[number] for number in record["trials"] if number in found] for record in front]
+        return {what: one for what, one in found.items() if isinstance(what, str)}, members

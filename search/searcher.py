@@ -10,6 +10,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from data.files import write_atomic
+from search.certainty import is_repeat
 from search.halving import Rungs
 from search.proposals import Proposals
 from search.space import Choice
@@ -33,7 +34,8 @@ class TuneSearcher(Searcher):
         may_start: whether a student may still be started, such as for the time left. Of the queue the first one that
             may is handed out, and the others stay unfinished; the first refusal of a new one ends the search without
             recording it.
-        limit: number of students, those of earlier runs of the same search included. A student known to have failed
+        limit: number of students, those of earlier runs of the same search included, but not trainings of the front by
+            other seeds. A student known to have failed
             does not count, up to as many as the limit: beyond, something is broken that more students will not mend.
         queue: unfinished (number, choice) of an earlier run, handed out before anything new.
         rungs: where students wait, or None. One that can be promoted comes before a new one; while it may still come to
@@ -114,8 +116,9 @@ class TuneSearcher(Searcher):
             return None
         trials = self._proposals.trials()
         if self._limit is not None:
-            failed = sum(trial.state == "FAIL" for trial in trials)
-            if len(trials) - min(failed, self._limit) >= self._limit:
+            begun = [trial for trial in trials if not is_repeat(trial.choice, self._proposals.space)]
+            failed = sum(trial.state == "FAIL" for trial in begun)
+            if len(begun) - min(failed, self._limit) >= self._limit:
                 return None
         new = self._proposals.propose(len(trials), accept=self._may_start)
         self._refused = new is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import signal
 import threading
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,36 +15,35 @@ from data.errors import InputError, Interrupted
 from data.files import read_json, write_json
 from data.plan import Sets
 from data.units import duration
-from model.macs import Budget
 from search import results
-from search.beside import BASELINES, Beside
+from search.beside import Beside
+from search.board import Board
+from search.certainty import is_repeat
 from search.clock import Clock
 from search.config import SearchConfig
+from search.ending import Ending, read_beside
 from search.final import add_test_scores, ends_apart
-from search.follow import Follower
 from search.groundwork import Groundwork
 from search.halving import Rungs, halving_in_words
-from search.halving_scheduler import HalvingScheduler, end_paused
-from search.live import LiveTable
+from search.keeping import clean_tune
+from search.proposal import Proposal
 from search.proposals import Proposals
 from search.ray_session import Machine, start_ray, stop_ray
-from search.report import draw, print_front, write_report
+from search.report import print_front, write_report
+from search.resume import check_trials
 from search.run_folder import JOURNAL, RunFolder
-from search.scoring import ScoreJob, score_all
-from search.searcher import BROKEN, TuneSearcher
+from search.scoring import Scorer
 from search.signals import Signals
-from search.space import Choice, Space
+from search.space import Space
+from search.stopping import Ended
 from search.student import StudentJob
-from search.teaching import SearchTeacher, too_small
+from search.students import Students
+from search.teaching import SearchTeacher
 from search.timing import Timing
 from search.tracking import State, Tracker
 from search.tracking_store import default_uri
-from search.tuning import tune_students
 
-DRAWING = 20
-"""Figures are drawn anew when at least so many times the time that it takes has passed: it takes from the trainings."""
-
-RECORDS = ("front.json", "front.csv", "students.json", "search.json", "data.json", "report.md")
+RECORDS = ("front.json", "front.csv", "students.json", "search.json", "data.json", "ending.json", "report.md")
 """Files of the run folder that are copied to the search's MLflow run at the end."""
 
 
@@ -69,12 +67,8 @@ class Session:
         self.timing = Timing(started)
         self.folder = config.folder
         self.run_folder = RunFolder(config.folder)
-        self.budget = Budget.parse(config.budget)
         self.ground = Groundwork(config, space, cache, console, started)
-        self.beside = Beside()
-        self.records: list[results.Record] = []
         self.signals = Signals()
-        self._drawn = (0.0, 0.0)  # when the figures were last drawn, and the seconds that it took
 
     def run(self) -> tuple[list[results.Record], int]:
         """Runs the search.
@@ -90,6 +84,9 @@ class Session:
         try:
             if self.resumed:
                 self.run_folder.hold()
+                done = self._at_its_end()
+                if done is not None:
+                    return done, 0
             return self._run()
         finally:
             if self.signals.caught is not None and (self.folder / "search.json").exists():
@@ -106,9 +103,8 @@ class Session:
         slots = self.ground.slots(machines)
         self.timing.begins("data")
         sets = self.ground.sets()
-        tracker = Tracker(
-            self.config.tracking_uri or default_uri(Path(self.config.storage)), "ftjnf-students", self.folder
-        )
+        tracker = self._tracker()
+        board = Board(self.config, self.space, tracker, Beside())
         state: State = "FAILED"
         try:
             if self.resumed:
@@ -119,6 +115,8 @@ class Session:
             loudly = self._names_a_store()
             if loudly:  # wrong or unreachable: better known before than after
                 tracker.open(*self._for_tracker(sets))
+            if self.resumed:
+                self.run_folder.change(self.config)
             self.timing.begins("pace")
             clock = self.ground.clock(sets, slots)
             self.ground.check_time(clock, sets)
@@ -133,17 +131,17 @@ class Session:
                 threading.Thread(target=tracker.open_patiently, args=opening, daemon=True).start()
             self.timing.begins("targets")
             self.ground.targets(teacher, sets)
-            code = self._search(sets, teacher, clock, tracker)
+            code = self._search(sets, teacher, clock, board)
             state = "FINISHED" if code == 0 else "KILLED"
             self.timing.begins("tracking")
             tracker.flush(20)
             self.timing.write(self.folder, slots)
-            self._put_run_ids(tracker)
-            results.write_front(self.folder, self.records)
+            board.put_run_ids()
+            results.write_front(self.folder, board.records)
             for name in RECORDS:
                 if (self.folder / name).exists():
                     tracker.artifact(self.folder / name)
-            return [record for record in self.records if record["front"]], code
+            return board.front, code
         except (KeyboardInterrupt, Interrupted):
             state = "KILLED"
             raise
@@ -152,6 +150,34 @@ class Session:
             raise
         finally:
             tracker.close(state)
+
+    def _at_its_end(self) -> list[results.Record] | None:
+        """The front of a search that has come to its end, shown once more; None where there is something left to do.
+
+        Raises:
+            InputError: the search has begun more students than it may have now.
+        """
+        if not (self.folder / JOURNAL).exists():
+            return None
+        trials = Proposals(self.space, self.folder / JOURNAL, self.config.seed, self.config.sampler).trials()
+        check_trials(self.config, [one for one in trials if not is_repeat(one.choice, self.space)])
+        beside = read_beside(self.folder)
+        if beside is None:
+            return None
+        board = Board(self.config, self.space, self._tracker(), beside)
+        ending = board.nothing_left(trials)
+        if ending is None:
+            return None
+        self._print(board, ending)
+        self.console.print(
+            f"Search {self.config.name} had come to its end before: nothing was trained, and nothing scored anew. "
+            "--trials with a larger number goes on with it."
+        )
+        return board.front
+
+    def _tracker(self) -> Tracker:
+        uri = self.config.tracking_uri or default_uri(Path(self.config.storage))
+        return Tracker(uri, "ftjnf-students", self.folder)
 
     def _start_ray(self) -> list[Machine]:
         with self.signals.hold():
@@ -180,149 +206,88 @@ class Session:
     def _warn_of_tracking(self, reason: str) -> None:
         self.console.print(f"MLflow: {reason}; the search goes on, and tries again")
 
-    # the trials -------------------------------------------------------------------------------------------------------
+    # the students -----------------------------------------------------------------------------------------------------
 
-    def _search(self, sets: Sets, teacher: SearchTeacher | None, clock: Clock, tracker: Tracker) -> int:
+    def _search(self, sets: Sets, teacher: SearchTeacher | None, clock: Clock, board: Board) -> int:
         """Trains the students and ends the search. Returns the exit code."""
-        config = self.config
+        config, ground = self.config, self.ground
         self.timing.begins("scores beside")
-        self._score_beside(sets, teacher)
-        epochs = self.ground.decide_epochs(clock, teacher)  # now, when nothing else takes time before the students
-        reserve = self.ground.reserve(clock, None if teacher is None else teacher.net.size)
+        scorer = Scorer(config.data, sets, self.cache, teacher)
+        board.beside = self._score_beside(scorer)
+        epochs = ground.decide_epochs(clock, teacher)  # now, when nothing else takes time before the students
+        reserve = ground.reserve(clock, None if teacher is None else teacher.net.size)
+        for_repeats = ground.for_repeats(clock, epochs, reserve)
         deadline = None if config.time_budget is None else self.started + config.time_budget - reserve
         proposals = Proposals(self.space, self.folder / JOURNAL, config.seed, config.sampler)
         job = StudentJob(
-            students=self.folder / "students", cache=self.cache, data=config.data, sets=sets.folders,
+            students=board.students, cache=self.cache, data=config.data, sets=sets.folders,
             train=replace(config.train, epochs=epochs), methods=config.methods,
             teacher=None if teacher is None else teacher.path, score_every=config.score_every,
             gpu=config.gpus_per_trial > 0, cache_size=config.cache_size, deadline=deadline,
             rungs=self.ground.rungs(epochs),
         )  # fmt: skip
-        rungs = Rungs.from_histories(job.students, proposals.trials()) if job.rungs else None
         times = ""
         if deadline is not None:
-            times = f"; {duration(clock.left() - reserve)} for them, {duration(reserve)} for the final scores"
+            certainty = f"{duration(for_repeats)} for other seeds of the front, " if for_repeats else ""
+            times = f"; {duration(clock.left() - reserve - for_repeats)} for them, {certainty}{duration(reserve)} for "
+            times += "the final scores"
         self.console.print(f"Students: up to {config.trials}, {clock.slots} at a time, {epochs} epochs a stage{times}")
         self.console.print(f"Halving: {halving_in_words(job.rungs, epochs)}")
-        table = LiveTable(self.console, epochs, config.trials, deadline)
-
-        def may_start(choice: Choice) -> bool:
-            first = not searcher.started and all(one.state != "COMPLETE" for one in proposals.trials())
-            return self.signals.caught is None and clock.fits(choice, epochs, reserve, first=first)
-
-        searcher = TuneSearcher(
-            proposals,
-            may_start=may_start,
-            limit=config.trials,
-            queue=[(one.number, one.choice) for one in proposals.unfinished()],
-            rungs=rungs,
-            spare=deadline is not None,
-        )
-        follower = Follower(table, tracker, job, lambda number: self._finished(number, proposals, tracker))
-        scheduler = None if rungs is None else HalvingScheduler(rungs, proposals, follower.paused)
-        table.start()
+        rungs = Rungs.from_histories(job.students, proposals.trials()) if job.rungs else None
+        students = Students(board, proposals, job, clock, reserve, for_repeats, self.signals, self.console, rungs)
         self.timing.begins("students")
-        try:
-            with self.signals.tuning():
-                tune_students(config, job, searcher, follower, clock.slots, scheduler)
-        finally:
-            table.stop()
-        self.records = results.student_records(self.folder / "students", proposals.trials(), self.records)
+        ended = students.search()
+        if ended != "stopped":
+            self.timing.begins("other seeds of the front")
+            students.repeat()
         if self.signals.caught is not None:
-            self._show(tracker)
+            board.show()
             return 128 + self.signals.caught
-        if searcher.broken:
-            self._show(tracker)
-            raise InputError(
-                f"{BROKEN} students in a row ended with an error that is none of their training's, the last one with: "
-                f"{follower.last_error}; mend the cause, then go on with --resume {config.name}"
-            )
-        end_paused(proposals, job.folder, follower.halved)
-        self._end(sets, teacher, tracker, [one.state for one in proposals.trials()])
+        self._end(scorer, board, ended, proposals.trials())
         if unfinished := len(proposals.unfinished()):
             self.console.print(f"Unfinished students: {unfinished}; --resume {config.name} tries them again.")
+        clean_tune(self.folder / "ray")
         return 0
-
-    def _finished(self, number: int, proposals: Proposals, tracker: Tracker) -> None:
-        """A student more: the front, the hypervolume and, now and then, the figures anew."""
-        trials = [replace(one, state="COMPLETE") if one.number == number else one for one in proposals.trials()]
-        self.records = results.student_records(self.folder / "students", trials, self.records)
-        when, took = self._drawn
-        if time.monotonic() - when > DRAWING * took:
-            self._show(tracker)
-        volume = results.hypervolume(
-            self.records, self.space.feasible()[0], results.budget_gmac(self.budget, self.space.feasible()),
-            self.beside.val["unprocessed"]["pesq"], self.beside.val.get("teacher", {}).get("pesq"),
-        )  # fmt: skip
-        tracker.log_parent({"hypervolume": volume, "students": len(self.records)}, len(self.records))
-
-    def _put_run_ids(self, tracker: Tracker) -> None:
-        for record in self.records:
-            record["mlflow_run_id"] = tracker.run_id(record["trial"])
-
-    def _show(self, tracker: Tracker) -> None:
-        """Writes the front and draws the figures, into the folder and onto the search's MLflow run."""
-        started = time.monotonic()
-        self._put_run_ids(tracker)
-        for record in self.records:
-            self.beside.into(record)
-            tracker.tag_student(record["trial"], {"front": "yes" if record["front"] else "no"})
-        results.write_front(self.folder, self.records)
-        sizes, demo = self.space.feasible(), self.config.data.demo
-        drawn = draw(self.folder, self.records, self.beside, self.budget, sizes, demo=demo)
-        for path in (self.folder / "front.json", self.folder / "front.csv", *drawn):
-            tracker.artifact(path)
-        self._drawn = (time.monotonic(), time.monotonic() - started)
 
     # what is scored beside the students, and the end ------------------------------------------------------------------
 
-    def _beside(self, teacher: SearchTeacher | None) -> dict[str, str]:
-        """What is scored beside the students: enhancers by name, the longest to score first."""
-        first = {} if teacher is None else {"teacher": str(teacher.path)}
-        return first | {name: name for name in BASELINES}
-
-    def _score_beside(self, sets: Sets, teacher: SearchTeacher | None) -> None:
+    def _score_beside(self, scorer: Scorer) -> Beside:
         """Validation scores of what stands beside the students: the axes of the figures and of the hypervolume."""
-        names = self._beside(teacher)
-        jobs = [ScoreJob(what, "val", self.config.data, sets.folders, self.cache) for what in names.values()]
         with self.signals.hold():
-            scores = score_all(jobs, lambda done, of: self.signals.heed())
-        self.beside = Beside(
-            val={name: one.summary() for name, one in zip(names, scores, strict=True)},
-            teacher=None if teacher is None else str(teacher.net.size),
-            warning=None if teacher is None else too_small(teacher.net, self.space.feasible()[-1]),
-        )
+            return scorer.beside(self.space.feasible()[-1], lambda done, of: self.signals.heed())
 
-    def _end(self, sets: Sets, teacher: SearchTeacher | None, tracker: Tracker, states: list[str]) -> None:
+    def _end(self, scorer: Scorer, board: Board, ended: Ended, trials: list[Proposal]) -> None:
         """The test split, read once: for the members of the front, to be shown."""
-        front = [record for record in self.records if record["front"]]
+        front, states = board.front, [one.state for one in trials]
         if not front:
             raise InputError(
                 f"no student has finished ({states.count('FAIL')} failed, {states.count('PRUNED')} were stopped "
-                f"early, {states.count('RUNNING')} are unfinished); raise --time-budget, look at "
-                f"{self.folder / 'students'} for what went wrong, or go on with --resume {self.config.name}"
+                f"early, {states.count('RUNNING')} are unfinished); raise --time-budget, look at {board.students} for "
+                f"what went wrong, or go on with --resume {self.config.name}"
             )
         self.timing.begins("test scores")
-        names = self._beside(teacher)
-        enhancers = [*names.values(), *(str(self.folder / record["checkpoint"]) for record in reversed(front))]
-        jobs = [ScoreJob(one, "test", self.config.data, sets.folders, self.cache, more=True) for one in enhancers]
         with self.signals.hold():
-            scores = score_all(jobs, self._tell_scored)
-        beside = dict(zip(names, scores, strict=False))
-        members = scores[len(names) :][::-1]
-        self.beside = replace(self.beside, test={name: one.summary() for name, one in beside.items()})
-        write_json(self.folder / "beside.json", asdict(self.beside))
+            beside, members = scorer.test(self.folder, front, self._tell_scored)
+        board.beside = replace(board.beside, test={name: one.summary() for name, one in beside.items()})
+        write_json(self.folder / "beside.json", asdict(board.beside))
         self.timing.begins("report")
         add_test_scores(front, members, beside)
-        apart = ends_apart(members)
-        self._show(tracker)
-        report = write_report(self.folder, self.config, self.records, self.beside, apart)
+        repeats = sum(is_repeat(one.choice, self.space) for one in trials)
+        ending = Ending.of(ended, self.config, repeats, ends_apart(members))
+        board.show()
+        report = write_report(self.folder, self.config, board.records, board.beside, ending)
+        ending.write(self.folder)
+        tracker = board.tracker
         tracker.describe(report.read_text(encoding="utf-8"))
+        tracker.tag_parent({"ended": ending.ended})
         for record in front:
             tracker.log(record["trial"], {"pesq_test": record["pesq_test"]}, record["epochs"] + 1)
-            tracker.tag_student(record["trial"], {"front": "yes"})
-        print_front(self.console, self.config, self.records, self.beside, apart, tracker.page(), self.started)
+        self._print(board, ending)
         self.console.print(f"Where the time went: {self.timing.told()}")
+
+    def _print(self, board: Board, ending: Ending) -> None:
+        page = board.tracker.page()
+        print_front(self.console, self.config, board.records, board.beside, ending, page, self.started)
 
     def _tell_scored(self, done: int, of: int) -> None:
         self.signals.heed()

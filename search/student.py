@@ -14,7 +14,7 @@ import torch
 
 from data.errors import InputError
 from data.examples import ExampleSet, FreshScenes
-from data.files import drop_torn_line, plain, read_json, write_json
+from data.files import drop_torn_line, file_digest, plain, read_json, write_json
 from data.plan import DataPlan, Sets, open_sets
 from model.distill import METHODS
 from model.epoch import EpochRecord
@@ -230,7 +230,9 @@ def run_student(
             scores = scored[1] if scored is not None and scored[0] == best_epoch else judge(training.best_network())
             state = "COMPLETE" if math.isfinite(scores.mean) else "FAIL"
             result = score_metrics(scores) | {"state": state, "unscored": scores.unscored}
-            write_json(folder / "scores.json", plain({"val": scores.summary(), "val_table": scores.pesq.tolist()}))
+            digest = file_digest(folder / "best.safetensors")  # the weights themselves may be removed
+            table = {"val": scores.summary(), "val_table": scores.pesq.tolist(), "weights_sha256": digest}
+            write_json(folder / "scores.json", plain(table))
         else:
             result = {"state": "PRUNED"}
     result |= {"epoch": last.epoch, "best_epoch": best_epoch, "seconds": seconds, "final": True, "stopped": stopped}

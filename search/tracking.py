@@ -141,6 +141,10 @@ class Tracker:
             self._tags |= {(number, name): text for name, text in new.items()}
             self._outbox.put(Record("tags", number, new))
 
+    def tag_parent(self, tags: Mapping[str, Any]) -> None:
+        """Sets tags of the search's own run."""
+        self._outbox.put(Record("tags", None, _texts(tags, _TAG_LENGTH)))
+
     def describe(self, markdown: str) -> None:
         """Sets the description that MLflow shows on the parent run's page."""
         text = _whole_lines(without_password(markdown), _TAG_LENGTH)

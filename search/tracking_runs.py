@@ -133,6 +133,7 @@ class SearchRuns:
             self._set_tags(run_id, record.content)
         elif record.kind == "state":
             self._client.set_terminated(run_id, record.content["state"], record.time_ms)
+            self._forget(record.student, run_id)
         elif record.kind == "artifact":
             self._upload(run_id, record.content["path"])
         else:
@@ -179,6 +180,13 @@ class SearchRuns:
             self._client.log_batch(run_id, metrics=points)
         for name in new:
             self._steps[run_id, name].add(record.step)
+
+    def _forget(self, number: int | None, run_id: str) -> None:
+        """A run that has ended is asked again should anything more be logged to it: there may be a thousand of them."""
+        for key in [key for key in self._steps if key[0] == run_id]:
+            del self._steps[key]
+        if number is not None and number in self.children:
+            self.planned.pop(number, None)
 
     def _upload(self, run_id: str, path: str) -> None:
         try:

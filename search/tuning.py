@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from search.config import SearchConfig
 from search.follow import Follower
+from search.forgetting import Forgetting
 from search.searcher import TuneSearcher
 from search.student import StudentJob
 from search.trial import trial
@@ -48,7 +49,7 @@ def tune_students(
         ),
         run_config=tune.RunConfig(
             name=time.strftime("session-%Y%m%d-%H%M%S"), storage_path=str(config.folder / "ray"), verbose=0,
-            callbacks=[follower], failure_config=tune.FailureConfig(max_failures=RETRIES),
+            callbacks=[follower, Forgetting()], failure_config=tune.FailureConfig(max_failures=RETRIES),
         ),
     )  # fmt: skip
     tuner.fit()

@@ -7,19 +7,18 @@ import pytest
 
 from analysis.front import (
     best,
-    bootstrap_interval,
     hypervolume,
     hypervolume_share,
     knee,
-    paired_bootstrap,
     pareto_mask,
-    pesq_summary,
     pick,
     within,
 )
 from data.errors import InputError
 
 NAN = math.nan
+COST = [0.1, 0.2, 0.4, 0.8, 0.5, 0.05]
+SCORE = [1.5, 1.9, 2.0, 2.05, 1.7, NAN]  # index 4 is dominated, 5 has no score
 
 
 @pytest.mark.parametrize(
@@ -100,92 +99,6 @@ def test_share_is_one_for_a_smallest_student_as_good_as_its_teacher_and_more_abo
 @pytest.mark.parametrize(("teacher", "low"), [(1.1, -1.0), (1.0, -1.0), (2.4, 0.0), (NAN, -1.0)])
 def test_share_of_an_empty_rectangle_is_nan(teacher: float, low: float) -> None:
     assert math.isnan(hypervolume_share([-0.5], [1.5], 0.0, 1.1, low, teacher))
-
-
-def test_pesq_summary_is_the_mean_over_snrs_of_the_median_over_clips() -> None:
-    assert pesq_summary([[1.0, 2.0], [1.2, 2.6], [4.0, 2.1]]) == pytest.approx((1.2 + 2.1) / 2)
-    assert pesq_summary([[1.0], [2.0]]) == pytest.approx(1.5)
-
-
-def test_pesq_summary_leaves_unscored_clips_out() -> None:
-    assert pesq_summary([[1.0, NAN], [1.2, 2.6], [NAN, 2.0]]) == pytest.approx((1.1 + 2.3) / 2)
-
-
-@pytest.mark.parametrize("scores", [np.empty((0, 5)), [[1.0, NAN], [1.2, NAN]]])
-def test_pesq_summary_without_a_score_for_an_snr_is_nan(scores: object) -> None:
-    assert math.isnan(pesq_summary(np.asarray(scores)))
-
-
-def noisy(clips: int, level: float, seed: int) -> np.ndarray:
-    return level + np.random.default_rng(seed).normal(0, 0.3, (clips, 5))
-
-
-def test_bootstrap_interval_holds_the_summary_and_shrinks_with_clips() -> None:
-    few, many = noisy(20, 2.0, 0), noisy(320, 2.0, 1)
-    for scores in (few, many):
-        low, high = bootstrap_interval(scores, n=300)
-        assert low < pesq_summary(scores) < high
-    assert np.diff(bootstrap_interval(many, n=300)) < np.diff(bootstrap_interval(few, n=300)) / 2
-
-
-def test_bootstrap_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    covered = [low < 2.0 < high for low, high in (bootstrap_interval(noisy(40, 2.0, s), n=200) for s in range(60))]
-    assert 0.85 <= np.mean(covered) <= 1.0
-
-
-def test_bootstrap_is_seeded() -> None:
-    scores = noisy(20, 2.0, 0)
-    assert bootstrap_interval(scores, n=100, seed=1) == bootstrap_interval(scores, n=100, seed=1)
-    assert bootstrap_interval(scores, n=100, seed=1) != bootstrap_interval(scores, n=100, seed=2)
-
-
-def test_bootstrap_of_groups_is_wider_where_clips_of_a_group_are_alike() -> None:
-    speakers = np.repeat(np.arange(8), 10)
-    scores = noisy(80, 2.0, 0) + np.random.default_rng(5).normal(0, 0.5, 8)[speakers][:, None]
-    by_clip = np.diff(bootstrap_interval(scores, n=300))
-    by_speaker = np.diff(bootstrap_interval(scores, groups=speakers.tolist(), n=300))
-    assert by_speaker > 1.5 * by_clip
-
-
-def test_paired_bootstrap_sees_a_difference_that_two_intervals_cannot() -> None:
-    hard = np.random.default_rng(0).normal(2, 0.6, (60, 1)) * np.ones((60, 5))  # clips differ far more than systems do
-    a, b = hard + 0.1 + noisy(60, 0.0, 1) / 30, hard + noisy(60, 0.0, 2) / 30
-    low, high = paired_bootstrap(a, b, n=300)
-    assert 0 < low < high
-    assert bootstrap_interval(a, n=300)[0] < bootstrap_interval(b, n=300)[1]
-
-
-def test_paired_bootstrap_of_a_system_with_itself_is_zero() -> None:
-    scores = noisy(20, 2.0, 0)
-    assert paired_bootstrap(scores, scores, n=50) == (0.0, 0.0)
-
-
-def test_paired_bootstrap_leaves_a_clip_out_for_both_if_one_is_unscored() -> None:
-    a, b = noisy(20, 2.0, 0), noisy(20, 1.5, 1)
-    gone_for_one, gone_for_both = a.copy(), b.copy()
-    gone_for_one[3, 2] = gone_for_both[3, 2] = NAN
-    assert paired_bootstrap(gone_for_one, b, n=50) == paired_bootstrap(gone_for_one, gone_for_both, n=50)
-    assert not np.isnan(b).any()  # the caller's arrays stay as they were
-
-
-@pytest.mark.parametrize(
-    ("scores", "groups"),
-    [(np.empty((0, 5)), None), (np.ones((1, 5)), None), (np.ones((4, 5)), ["anna"] * 4), (np.full((4, 5), NAN), None)],
-)
-def test_bootstrap_that_can_say_nothing_gives_nan(scores: np.ndarray, groups: list[str] | None) -> None:
-    assert all(math.isnan(end) for end in bootstrap_interval(scores, groups, n=20))
-    assert all(math.isnan(end) for end in paired_bootstrap(scores, scores, groups, n=20))
-
-
-def test_bootstrap_refuses_what_does_not_fit_together() -> None:
-    with pytest.raises(ValueError, match="one group a clip"):
-        bootstrap_interval(np.ones((3, 5)), ["anna", "ben"])
-    with pytest.raises(ValueError, match="one shape"):
-        paired_bootstrap(np.ones((3, 5)), np.ones((4, 5)))
-
-
-COST = [0.1, 0.2, 0.4, 0.8, 0.5, 0.05]
-SCORE = [1.5, 1.9, 2.0, 2.05, 1.7, NAN]  # index 4 is dominated, 5 has no score
 
 
 def test_best_is_the_highest_score_and_the_cheapest_of_equal_ones() -> None:

@@ -115,8 +115,8 @@ def test_second_axis_is_the_true_cost_of_the_students(student: Student) -> None:
 
 def test_error_bar_is_the_interval(student: Student) -> None:
     figure = draw_pareto(searched(student), LINES)
-    bars = [line for line in figure.axes[0].get_lines() if list(line.get_ydata()) == [1.55, 1.66]]
-    assert [list(bar.get_xdata()) for bar in bars] == [[0.2, 0.2]]
+    bars = [segment.tolist() for lines in figure.axes[0].collections for segment in lines.get_segments()]
+    assert [bar for bar in bars if bar[0][1] == 1.55] == [[[0.2, 1.55], [0.2, 1.66]]]
     assert any("95 % interval" in text for text in said(figure))
 
 

@@ -9,14 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
+from data.files import write_json
 from model.ftjnf import FTJNF, Size
 from model.weights import save_network
 from search.flags import read_flags, search_config
 from search.groundwork import Groundwork
+from search.proposal import Proposal
+from search.space import Choice
 
 TEACHER = Size(24, 8)
 
@@ -59,7 +63,7 @@ def tiny_flags(corpus_flags, teacher_file) -> list[str]:
     return [
         "--budget", "0.1GMAC", *corpus_flags, "--teacher", str(teacher_file), "--methods", "none,linear",
         "--init", "slice", "--sizes", "8/4,8/8,16/4", "--trials", "3", "--epochs", "1", "--train-clips", "4",
-        "--val-clips", "2", "--score-clips", "2", "--test-clips", "2", "--clip-seconds", "1",
+        "--val-clips", "2", "--score-clips", "2", "--test-clips", "2", "--clip-seconds", "1", "--repeat-front", "0",
     ]  # fmt: skip
 
 
@@ -72,5 +76,26 @@ def ground(tmp_path: Path, tiny_flags: list[str], cache: Path) -> Callable[..., 
         changed = replace(config, **changes)
         console = Console(file=io.StringIO(), markup=False, width=160)
         return Groundwork(changed, changed.space(5), cache, console, time.time())
+
+    return make
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Callable[..., list[Proposal]]:
+    """Makes students of rising cost with given scores, in folders in `tmp_path`; `clips`: what chance adds to each."""
+
+    def make(*pesq: float, clips: float = 0.02) -> list[Proposal]:
+        proposals = []
+        for number, value in enumerate(pesq):
+            noise = np.random.default_rng(number).normal(0, clips, (20, 5))
+            table = value + np.linspace(-0.2, 0.2, 5) + noise - np.median(noise, axis=0)
+            folder = tmp_path / f"{number:04d}"
+            val = {"pesq": value, "pesq_by_snr": {"0": value}, "spread_by_snr": {"0": [value, value]}, "unscored": 0}
+            write_json(folder / "scores.json", {"val": val, "val_table": table.tolist()})
+            write_json(folder / "result.json", {"epoch": 1, "best_epoch": 1, "seconds": 1.0, "stopped": ""})
+            (folder / "best.safetensors").touch()
+            choice = Choice.of(Size(8 * (number + 1), 8), "none", "none", "random")
+            proposals.append(Proposal(number, choice, "COMPLETE", value))
+        return proposals
 
     return make

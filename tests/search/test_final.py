@@ -18,7 +18,7 @@ def scored(pesq: float, clips: int = 4) -> Scores:
 def test_test_scores_are_written_into_the_records() -> None:
     front: list[dict] = [{"trial": 4}, {"trial": 2}]
     beside = {"unprocessed": scored(1.2), "delay-and-sum": scored(1.4), "teacher": scored(2.5)}
-    add_test_scores(front, [scored(1.5), scored(2.0)], beside)
+    add_test_scores(front, [[scored(1.5)], [scored(2.0)]], beside)
     for record, pesq in zip(front, (1.5, 2.0), strict=True):
         assert record["pesq_test"] == pytest.approx(pesq, abs=0.02)
         low, high = record["pesq_test_interval"]
@@ -32,15 +32,36 @@ def test_test_scores_are_written_into_the_records() -> None:
         assert record["unscored_test"] == 0
     json.dumps(front)
     del beside["teacher"]
-    add_test_scores(front, [scored(1.5), scored(2.0)], beside)
+    add_test_scores(front, [[scored(1.5)], [scored(2.0)]], beside)
     assert front[0]["pesq_test_teacher"] is None
 
 
 def test_ends_of_the_front_are_compared_on_the_same_clips() -> None:
-    assert ends_apart([scored(1.5)]) is None
-    found = ends_apart([scored(1.5), scored(1.1), scored(2.0)])
+    assert ends_apart([[scored(1.5)]]) is None
+    found = ends_apart([[scored(1.5)], [scored(1.1)], [scored(2.0)]])
     assert found is not None
     gain, low, high = found
     assert gain == pytest.approx(0.5)
     assert low == pytest.approx(0.5, abs=1e-6)  # what a hard clip does to both cancels
     assert high == pytest.approx(0.5, abs=1e-6)
+
+
+def test_scores_of_several_seeds_are_means_with_an_interval_over_both() -> None:
+    beside = {"unprocessed": scored(1.2), "delay-and-sum": scored(1.4)}
+    front: list[dict] = [{"trial": 4}, {"trial": 2}]
+    add_test_scores(front, [[scored(1.5), scored(1.6), scored(1.7)], [scored(2.0)]], beside)
+    several, one = front
+    assert several["pesq_test"] == pytest.approx(1.6, abs=0.02)
+    assert several["pesq_test_seeds"] == pytest.approx([1.5, 1.6, 1.7], abs=0.02)
+    assert several["pesq_by_snr"]["0"] == pytest.approx(1.4, abs=0.02)
+    low, high = several["pesq_test_interval"]
+    assert high - low > 3 * (one["pesq_test_interval"][1] - one["pesq_test_interval"][0])
+    assert several["si_sdr_test"] == pytest.approx(0.6, abs=0.02)
+
+
+def test_member_that_seeds_or_clips_may_explain_is_not_told_from_a_cheaper_one() -> None:
+    beside = {"unprocessed": scored(1.2), "delay-and-sum": scored(1.4)}
+    front: list[dict] = [{}, {}, {}, {}]
+    seeds = [scored(1.55), scored(1.75)]  # 1.65 in the mean, but the next seed may well be below 1.6
+    add_test_scores(front, [[scored(1.5)], [scored(1.6)], seeds, [scored(2.0)]], beside)
+    assert [record["told_apart_from_cheaper"] for record in front] == [True, True, False, True]

@@ -120,7 +120,8 @@ def test_time_left_is_that_of_the_budget_or_an_estimate() -> None:
     table = LiveTable(dumb(), 10, 4, None)
     assert table.left() == "0 of at most 4 students done"
     table.started(0, CHOICE, 2)
-    table.rows[0].since -= 100  # a quarter of the first of four students in 100 s
+    assert table._since is not None
+    table._since -= 100  # a quarter of the first of four students in 100 s
     table.reported(0, EPOCH | {"epoch": 5})
     assert "about 25 min 00 s left" in table.left()
 
@@ -140,3 +141,12 @@ def test_terminal_gets_a_table_that_goes_away() -> None:
     table.stop()
     assert "80/32" in "\n".join(written(console))  # drawn once more as it stops
     assert "started;" not in "\n".join(written(console))
+
+
+def test_rows_of_students_that_ended_long_ago_are_forgotten_and_still_counted() -> None:
+    table = LiveTable(dumb(), 10, 100, None)
+    for number in range(3 * SHOWN):
+        table.started(number, CHOICE, 1)
+        table.reported(number, {"epoch": 10, "final": True, "state": "COMPLETE"})
+    assert len(table.rows) <= SHOWN + 1
+    assert table.left().startswith(f"{3 * SHOWN} of at most 100 students done")

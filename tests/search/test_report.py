@@ -15,6 +15,7 @@ from model.ftjnf import Size
 from model.macs import Budget, paper_gmac
 from search.beside import Beside
 from search.config import SearchConfig
+from search.ending import Ending
 from search.flags import read_flags, search_config
 from search.report import draw, failed_students, halved_students, print_front, write_report
 from search.results import Record, costs, mark_front
@@ -24,11 +25,13 @@ VAL = {"unprocessed": {"pesq": 1.2}, "delay-and-sum": {"pesq": 1.4}, "teacher": 
 TEST = {"unprocessed": {"pesq": 1.1}, "delay-and-sum": {"pesq": 1.3}, "teacher": {"pesq": 2.4}}
 BESIDE = Beside(VAL, TEST, "128/32")
 APART = (0.5, 0.2, 0.8)
+WORDS = "the hypervolume gained nothing"
 
 
 def record(trial: int, size: Size, pesq: float, **changes: Any) -> Record:
     return {
-        "trial": trial, "f_hidden": size.f_hidden, "t_hidden": size.t_hidden, "kd_method": "linear",
+        "trial": trial, "trials": [trial], "seeds": 1,
+        "f_hidden": size.f_hidden, "t_hidden": size.t_hidden, "kd_method": "linear",
         "alpha_schedule": "cosine", "init": "slice", **costs(size), "pesq_val": pesq, "pesq_val_by_snr": BY_SNR,
         "pesq_val_interval": [pesq - 0.1, pesq + 0.1], "pesq_test": pesq - 0.1, "pesq_test_interval": [1.4, 1.6],
         "stopped": "", "unscored_test": 0, **changes,
@@ -47,7 +50,9 @@ OWN = ("--speech", "a", "--noise", "b", "--rirs", "c")
 
 def printed(records: list[Record] = RECORDS, beside: Beside = BESIDE, apart: Any = APART, *flags: str) -> str:
     console = Console(file=io.StringIO(), width=160, markup=False)
-    print_front(console, config_of(*flags), records, beside, apart, "mlflow ui", time.time() - 65)
+    print_front(
+        console, config_of(*flags), records, beside, Ending("patience", WORDS, 0, apart), "mlflow ui", time.time() - 65
+    )
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -67,7 +72,8 @@ def test_front_is_printed_with_costs_scores_and_what_stands_beside_it() -> None:
     text = printed()
     assert "Pareto front of 3 students under 2GMAC" in text
     cheap = row(text, "0 ")
-    assert cheap == ["0", "8/4", "874", "0.024", "0.012", "linear", "cosine", "slice", "1.500", "1.400", "1.40..1.60"]
+    assert cheap == ["0", "8/4", "874", "0.024", "0.012", "linear", "cosine", "slice", "1", "1.500", "1.400",
+                     "1.40..1.60"]  # fmt: skip
     assert row(text, "1 ")[1] == "80/32"
     assert not [line for line in text.splitlines() if "88/40" in line]  # not on the front
     assert row(text, "teacher 128/32")[2:] == [f"{paper_gmac(Size(128, 32)):.3f}", "2.500", "2.400"]
@@ -99,6 +105,28 @@ def test_remarks_say_what_the_scores_allow_to_say() -> None:
     assert "2 test clips could not be scored" in text
 
 
+def test_why_the_search_ended_is_said() -> None:
+    assert f"The search ended because {WORDS}." in printed()
+
+
+def test_members_that_cannot_be_told_from_a_cheaper_one_are_marked() -> None:
+    records = [record(0, Size(8, 4), 1.5, told_apart_from_cheaper=True),
+               record(1, Size(80, 32), 2.0, told_apart_from_cheaper=False)]  # fmt: skip
+    text = printed(mark_front(records))
+    assert "1.400" in row(text, "0 ")
+    assert "1.900~" in row(text, "1 ")
+    assert "~ cannot be told from a cheaper member of the front" in text
+    assert "holds zero: trial 1." in text
+    assert "cannot be told" not in printed()
+
+
+def test_it_is_said_by_how_many_seeds_the_front_was_trained() -> None:
+    assert "Every student was trained by one seed" in printed()
+    text = printed(mark_front([record(0, Size(8, 4), 1.5, seeds=3, trials=[0, 7, 8]), record(1, Size(80, 32), 2.0)]))
+    assert "1 of the 2 members of the front were trained by several seeds" in text
+    assert row(text, "0 ")[8] == "3"
+
+
 def test_front_of_one_student_without_a_teacher_is_printed_too() -> None:
     beside = Beside({"unprocessed": {"pesq": 1.2}}, {"unprocessed": {"pesq": 1.1}})
     text = printed(mark_front([record(0, Size(8, 4), 1.5)]), beside, None)
@@ -114,7 +142,7 @@ def test_student_in_both_directions_over_frequency_is_named_so() -> None:
 
 def test_front_whose_test_scores_are_not_known_yet_has_empty_cells() -> None:
     text = printed(mark_front([record(0, Size(8, 4), 1.5, pesq_test=None, pesq_test_interval=None)]), Beside(VAL), None)
-    assert row(text, "0 ")[-2:] == ["slice", "1.500"]
+    assert row(text, "0 ")[-3:] == ["slice", "1", "1.500"]
 
 
 def test_commands_that_are_printed_can_be_pasted(tmp_path: Path) -> None:
@@ -145,7 +173,7 @@ def test_teacher_of_another_array_has_its_own_cost() -> None:
 
 
 def test_report_has_the_same_rows_as_a_table(tmp_path: Path) -> None:
-    path = write_report(tmp_path, config_of(), RECORDS, BESIDE, APART)
+    path = write_report(tmp_path, config_of(), RECORDS, BESIDE, Ending("patience", WORDS, 0, APART))
     lines = path.read_text().splitlines()
     assert lines[0] == "# Search mine: students under 2GMAC"
     rows = [line for line in lines if line.startswith("|")]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from search.results import (
     budget_gmac,
     hypervolume,
     mark_front,
-    student_record,
     student_records,
+    training_record,
     write_front,
 )
 from search.space import Choice, Space
@@ -52,7 +53,7 @@ def proposal(number: int, choice: Choice, state: State = "COMPLETE") -> Proposal
 
 def test_record_says_what_a_student_is_costs_and_reaches(tmp_path: Path) -> None:
     choice = finished(tmp_path, 3, 1.6, [[1.2, 1.4, 1.6, 1.8, 2.0], [1.4, 1.6, None, 2.0, 2.2]])
-    record = student_record(tmp_path / "0003", 3, choice)
+    record = training_record(tmp_path / "0003", 3, choice)
     assert record is not None
     assert record.keys() >= CONTRACT
     size = Size(32, 4)
@@ -71,12 +72,39 @@ def test_record_says_what_a_student_is_costs_and_reaches(tmp_path: Path) -> None
     json.dumps(record, allow_nan=False)
 
 
-def test_student_without_a_score_or_weights_is_no_record(tmp_path: Path) -> None:
-    assert student_record(tmp_path / "0000", 0, Choice.of(Size(8, 4), "none", "none", "random")) is None
-    assert student_record(tmp_path / "0001", 1, finished(tmp_path, 1, None)) is None
+def test_student_without_a_score_is_no_record(tmp_path: Path) -> None:
+    assert training_record(tmp_path / "0000", 0, Choice.of(Size(8, 4), "none", "none", "random")) is None
+    assert training_record(tmp_path / "0001", 1, finished(tmp_path, 1, None)) is None
+
+
+def test_student_whose_weights_were_removed_keeps_its_record(tmp_path: Path) -> None:
     choice = finished(tmp_path, 2, 1.6)
+    content = json.loads((tmp_path / "0002" / "scores.json").read_text())
+    write_json(tmp_path / "0002" / "scores.json", content | {"weights_sha256": "abc"})
     (tmp_path / "0002" / "best.safetensors").unlink()
-    assert student_record(tmp_path / "0002", 2, choice) is None
+    record = training_record(tmp_path / "0002", 2, choice)
+    assert record is not None
+    assert (record["pesq_val"], record["checkpoint"], record["weights_sha256"]) == (1.6, None, "abc")
+
+
+def test_trainings_of_one_configuration_by_several_seeds_are_one_record(tmp_path: Path) -> None:
+    tables = [[[1.2 + shift, 1.4, 1.6, 1.8, 2.0], [1.3 + shift, 1.5, 1.7, 1.9, 2.1]] for shift in (0.0, 0.5, -0.2)]
+    for number, pesq in enumerate((1.6, 1.7, 1.5)):
+        finished(tmp_path, number, pesq, tables[number])
+    choice = Choice.of(Size(8, 4), "linear", "cosine", "slice")
+    proposals = [proposal(n, replace(choice, repeat=n)) for n in range(3)]
+    alone = student_records(tmp_path, proposals[:1])
+    (record,) = student_records(tmp_path, proposals, alone)
+    assert (record["trials"], record["seeds"], record["front"]) == ([0, 1, 2], 3, True)
+    assert record["pesq_val"] == pytest.approx(1.6)
+    assert record["pesq_val_seeds"] == [1.6, 1.7, 1.5]
+    assert record["pesq_val_by_snr"]["-5"] == pytest.approx(1.2)
+    assert record["trial"] == 1  # the best by validation is deployed
+    assert tmp_path.parent / record["checkpoint"] == tmp_path / "0001" / "best.safetensors"
+    width = record["pesq_val_interval"][1] - record["pesq_val_interval"][0]
+    assert width > 1.2 * (alone[0]["pesq_val_interval"][1] - alone[0]["pesq_val_interval"][0])
+    (tmp_path / "0001" / "best.safetensors").unlink()
+    assert student_records(tmp_path, proposals)[0]["trial"] == 0  # the best of those that can be deployed
 
 
 def test_only_complete_students_count_and_the_cheapest_comes_first(tmp_path: Path) -> None:
@@ -95,12 +123,12 @@ def test_records_that_are_known_are_not_read_again(tmp_path: Path) -> None:
 
 
 def test_test_scores_are_null_until_they_are_known(tmp_path: Path) -> None:
-    record = student_record(tmp_path / "0003", 3, finished(tmp_path, 3, 1.6))
+    record = training_record(tmp_path / "0003", 3, finished(tmp_path, 3, 1.6))
     assert record is not None
     assert {record[key] for key in TEST_KEYS} == {None}
     scores = Scores(np.full((2, 5), 1.5), np.zeros((2, 5)), np.zeros((2, 5)))
     later: list[Record] = [{}]
-    add_test_scores(later, [scores], {"unprocessed": scores, "delay-and-sum": scores})
+    add_test_scores(later, [[scores]], {"unprocessed": scores, "delay-and-sum": scores})
     assert sorted(later[0]) == sorted(TEST_KEYS)
 
 

@@ -17,8 +17,11 @@ import pytest
 from rich.console import Console
 
 import search.session
+import search.students
 from data.errors import InputError
 from data.files import read_json
+from search.beside import Beside
+from search.board import Board
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
 from search.groundwork import Groundwork
@@ -26,6 +29,7 @@ from search.proposals import Proposals
 from search.searcher import TuneSearcher
 from search.session import Session
 
+BESIDE = Beside({"unprocessed": {"pesq": 1.1}, "teacher": {"pesq": 2.0}})
 DEAD = "http://127.0.0.1:1"
 Open = Callable[..., Session]
 
@@ -75,7 +79,7 @@ def begun(opened: Open, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None
         ends_at_the_clock(patch, Reached())
         patch.setattr(Session, "_names_a_store", lambda session: False)
         with pytest.raises(Reached):
-            opened(**changes).run()
+            opened(**{"resumed": False} | changes).run()
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), InputError("too short")])
@@ -96,7 +100,7 @@ def test_search_whose_time_turns_out_too_short_for_students_leaves_no_folder(
         raise InputError("too short")
 
     monkeypatch.setattr(search.session, "Tracker", Quiet)
-    monkeypatch.setattr(Session, "_score_beside", lambda *_: None)
+    monkeypatch.setattr(Session, "_score_beside", lambda *_: BESIDE)
     monkeypatch.setattr(Groundwork, "decide_epochs", too_short)
     session = opened()
     with pytest.raises(InputError, match="too short"):
@@ -148,6 +152,48 @@ def test_second_session_is_refused_at_once_and_a_later_one_is_not(
             opened(resumed=True).run()
 
 
+def test_running_search_is_refused_by_its_name_as_well_as_to_be_resumed(
+    opened: Open, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(opened, monkeypatch)
+    running = opened(resumed=True)
+    running.run_folder.hold()
+    monkeypatch.setattr(Groundwork, "decide_epochs", lambda *_: pytest.fail("went on"))
+    with pytest.raises(InputError, match="a search named x exists"):
+        opened().run()
+    with pytest.raises(InputError, match="search x is running already"):
+        opened(resumed=True).run()
+    running.run_folder.release()
+
+
+def propose(config: SearchConfig, count: int) -> Proposals:
+    proposals = Proposals(config.space(5), config.folder / "study.journal", config.seed)
+    for number in range(count):
+        proposals.propose(number)
+    return proposals
+
+
+def test_what_is_said_anew_of_a_search_is_kept_for_its_later_sessions(
+    opened: Open, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(opened, monkeypatch)
+    begun(opened, monkeypatch, resumed=True, trials=40, patience=7, time_budget=60.0, address="here:1")
+    stored = SearchConfig.from_dict(read_json(config.folder / "search.json"))
+    assert (stored.trials, stored.patience, stored.time_budget, stored.address) == (40, 7, 60.0, None)
+    assert stored == replace(config, trials=40, patience=7, time_budget=60.0)
+
+
+def test_fewer_trials_than_were_begun_are_refused_and_nothing_is_changed(
+    opened: Open, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(opened, monkeypatch)
+    propose(config, 3).declare(replace(propose(config, 3).trials()[0].choice, repeat=1))  # for certainty: not counted
+    with pytest.raises(InputError, match=r"--trials 2 is fewer than the 3 students that x has begun already"):
+        opened(resumed=True, trials=2).run()
+    assert SearchConfig.from_dict(read_json(config.folder / "search.json")) == config
+    begun(opened, monkeypatch, resumed=True, trials=3)
+
+
 def test_resumed_search_does_not_go_on_with_other_sounds(
     opened: Open, config: SearchConfig, small_corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,9 +237,9 @@ def test_machine_that_fails_students_ends_the_search_and_leaves_them_to_a_later_
             searcher.on_trial_complete(name, error=True)
 
     monkeypatch.setattr(search.session, "Tracker", Quiet)
-    monkeypatch.setattr(search.session, "tune_students", disk_full)
-    monkeypatch.setattr(Session, "_score_beside", lambda *_: None)
-    monkeypatch.setattr(Session, "_show", lambda *_: None)
+    monkeypatch.setattr(search.students, "tune_students", disk_full)
+    monkeypatch.setattr(Session, "_score_beside", lambda *_: BESIDE)
+    monkeypatch.setattr(Board, "show", lambda *_: None)
     for resumed in (False, True):
         with pytest.raises(InputError) as caught:
             opened(resumed=resumed, trials=5).run()
