@@ -183,17 +183,7 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
     cache = cache or cache_root()
     tell = progress or (lambda what, share: None)
     array = Array.parse(plan.array)
-    if plan.speech is not None and plan.noise is not None and plan.rirs is not None:
-        folders = (Path(plan.speech), Path(plan.noise), Path(plan.rirs))
-    else:
-        tell("demo corpus", 0.0)
-        demo = demo_corpus()
-        folders = (demo.speech, demo.noise, demo.rirs)
-    hours, responses = plan.limits()
-    banks = load_corpora(
-        *folders, cache / "banks", hours=hours, responses=responses, clip_seconds=plan.clip_seconds,
-        seed=plan.split_seed, progress=progress,
-    )  # fmt: skip
+    folders, banks = _banks(plan, cache, progress)
 
     def source(split: str) -> SceneSource:
         return SceneSource(banks[split].speech, banks[split].noise, banks[split].rirs, array)
@@ -210,15 +200,8 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
         train = FreshScenes(source("train"), train_spec, _digest(banks["train"]))
     else:
         train = fixed("train", "train", plan.train_clips, plan.clip_seconds, plan.seed)
-    test_clips = min(plan.test_clips, len(banks["test"].speech))
-    score_clips = min(plan.score_clips, len(banks["val"].speech))
-    sets = Sets(
-        train,
-        fixed("val", "val", plan.val_clips, plan.clip_seconds, plan.seed + 1),
-        fixed("score", "val", score_clips, plan.longest_seconds, plan.seed + 2),
-        fixed("score", "test", test_clips, plan.longest_seconds, plan.seed + 3),
-        {},
-    )
+    val = fixed("val", "val", plan.val_clips, plan.clip_seconds, plan.seed + 1)
+    sets = Sets(train, val, *_scored(plan, banks, cache, tell), {})
     manifest = {
         "corpus": "demo" if plan.demo else "own",
         "folders": [str(folder) for folder in folders],
@@ -235,6 +218,45 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
     }
     splits = {split: {kind: bank.files() for kind, bank in _kinds(banks[split])} for split in banks}
     return replace(sets, manifest=manifest, splits=splits)
+
+
+def scored_sets(plan: DataPlan, cache: Path, progress: Progress | None = None) -> tuple[ExampleSet, ExampleSet]:
+    """The sets of a plan that PESQ is taken on, validation and test, made or opened, and no others.
+
+    Raises:
+        InputError: a corpus or a setting that cannot be used.
+    """
+    return _scored(plan, _banks(plan, cache, progress)[1], cache, progress or (lambda what, share: None))
+
+
+def _banks(plan: DataPlan, cache: Path, progress: Progress | None) -> tuple[tuple[Path, Path, Path], dict[str, Banks]]:
+    """Where the corpora lie, and their decoded audio by split."""
+    if plan.speech is not None and plan.noise is not None and plan.rirs is not None:
+        folders = (Path(plan.speech), Path(plan.noise), Path(plan.rirs))
+    else:
+        if progress is not None:
+            progress("demo corpus", 0.0)
+        demo = demo_corpus()
+        folders = (demo.speech, demo.noise, demo.rirs)
+    hours, responses = plan.limits()
+    banks = load_corpora(
+        *folders, cache / "banks", hours=hours, responses=responses, clip_seconds=plan.clip_seconds,
+        seed=plan.split_seed, progress=progress,
+    )  # fmt: skip
+    return folders, banks
+
+
+def _scored(plan: DataPlan, banks: dict[str, Banks], cache: Path, tell: Progress) -> tuple[ExampleSet, ExampleSet]:
+    """The scored sets of validation and test."""
+    array = Array.parse(plan.array)
+
+    def make(split: str, clips: int, seed: int) -> ExampleSet:
+        mine = banks[split]
+        spec = SetSpec("score", min(clips, len(mine.speech)), plan.longest_seconds, seed)
+        source = SceneSource(mine.speech, mine.noise, mine.rirs, array)
+        return build_set(source, _digest(mine), spec, cache / "sets", lambda s: tell(f"{split} scenes", s))
+
+    return make("val", plan.score_clips, plan.seed + 2), make("test", plan.test_clips, plan.seed + 3)
 
 
 def shortages(plan: DataPlan, manifest: dict[str, Any]) -> list[str]:
