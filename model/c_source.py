@@ -44,13 +44,13 @@ def c_source(net: FTJNF) -> tuple[str, str]:
     size = net.size
     f_units, t_units = _padded(size.f_hidden), _padded(size.t_hidden)
     directions = 2 if size.bi_freq else 1
-    f_rows = _padded(2 * size.microphones + f_units)
+    features = 2 * size.microphones
     below = [(d * size.f_hidden, d * f_units) for d in range(directions)]
     suffixes = ["", "_reverse"][:directions]
     # inputs of a cell: first column of the weights, first row here, how many
-    f_inputs = [(0, 0, 2 * size.microphones)]
+    f_inputs = [(0, 0, features)]
     t_inputs = [(start, row, size.f_hidden) for start, row in below]
-    f_cells = [_cell(net.f_lstm, suffix, f_inputs, 2 * size.microphones, f_units, f_rows) for suffix in suffixes]
+    f_cells = [_cell(net.f_lstm, suffix, f_inputs, features, f_units, features + f_units) for suffix in suffixes]
     t_rows = directions * f_units + t_units
     t_weights, t_bias = _cell(net.t_lstm, "", t_inputs, directions * f_units, t_units, t_rows)
     linear = np.zeros((2, t_units), np.float32)
@@ -60,7 +60,8 @@ def c_source(net: FTJNF) -> tuple[str, str]:
         _table("window", window().numpy()),
         _table("circle_re", np.cos(turns)),
         _table("circle_im", np.sin(turns)),
-        _table("f_weights", np.stack([weights for weights, _ in f_cells])),
+        _table("f_input_weights", np.stack([weights[:features] for weights, _ in f_cells])),
+        _table("f_weights", np.stack([weights[features:] for weights, _ in f_cells])),
         _table("f_bias", np.stack([bias for _, bias in f_cells])),
         _table("t_weights", t_weights.ravel()),
         _table("t_bias", t_bias),
@@ -74,7 +75,6 @@ def c_source(net: FTJNF) -> tuple[str, str]:
         "t_hidden": size.t_hidden,
         "f_units": f_units,
         "t_units": t_units,
-        "f_rows": f_rows,
         "t_rows": t_rows,
         "directions": directions,
         "kilobytes": math.ceil(c_state_bytes(size) / 1000),
@@ -92,12 +92,11 @@ def c_source(net: FTJNF) -> tuple[str, str]:
 
 def c_state_bytes(size: Size) -> int:
     """Bytes of `student_state`: the memory that a stream takes beside the constants and the stack."""
-    units, bins = (_padded(size.f_hidden), _padded(size.t_hidden)), FRAME // 2 + 1
-    f_rows = _padded(2 * size.microphones + units[0])
-    t_rows = (2 if size.bi_freq else 1) * units[0] + units[1]
-    remembered = 2 * (bins + 1) * units[1] + (size.microphones + 1) * FRAME // 2
-    working = 2 * (size.microphones + 1) * bins + f_rows + 5 * units[0] + 2 * (t_rows + 4 * units[1]) + 3 * FRAME
-    return 4 * (remembered + working + (bins * units[0] if size.bi_freq else 0))
+    f_units, t_units, bins = _padded(size.f_hidden), _padded(size.t_hidden), FRAME // 2 + 1
+    t_rows = (2 if size.bi_freq else 1) * f_units + t_units
+    remembered = 2 * (bins + 3) * t_units + (size.microphones + 1) * FRAME // 2
+    working = 2 * (size.microphones + 1) * bins + 8 * size.microphones + 18 * f_units + 4 * (t_rows + 4 * t_units)
+    return 4 * (remembered + working + 3 * FRAME + (bins * f_units if size.bi_freq else 0))
 
 
 def _padded(count: int) -> int:
@@ -156,13 +155,17 @@ _BACKWARD_MEMBER = """\
 """
 _BACKWARD_PASS = """\
     f_begin(state);
-    for (k = BINS - 1; k >= 0; k--) {
-        f_step(state, 1, noisy, k);
-        memcpy(state->backward[k], state->f_inputs + 2 * MICROPHONES, F_UNITS * sizeof(float));
+    for (k = (BINS - 1) / 4 * 4; k >= 0; k -= 4) {
+        f_features(state, 1, noisy, k);
+        for (lane = 3; lane >= 0; lane--)
+            if (k + lane < BINS) {
+                f_step(state, 1, lane);
+                memcpy(state->backward[k + lane], state->f_output, F_UNITS * sizeof(float));
+            }
     }
 """
 _BACKWARD_COPY = """\
-        memcpy(inputs + F_UNITS, state->backward[k], F_UNITS * sizeof(float));
+            memcpy(inputs + F_UNITS, state->backward[k + lane], F_UNITS * sizeof(float));
 """
 
 

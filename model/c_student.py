@@ -48,7 +48,7 @@ class CStudent:
     def state(self) -> tuple[Frames, Frames]:
         """The T-LSTM's h and c, each (1, K, T)."""
         padded = -(-self.size.t_hidden // 8) * 8
-        count = (BINS + 1) * padded
+        count = (BINS + 3) * padded
         parts = (self._state[i * count : (i + 1) * count].reshape(-1, padded) for i in range(2))
         h, c = (part[None, :BINS, : self.size.t_hidden].copy() for part in parts)
         return h, c
