@@ -99,9 +99,7 @@ def _int8(found: Mapping[str, Any]) -> str:
 def _c(proof: Mapping[str, Any]) -> str:
     if proof["c_hops_largest_difference"] is None:
         return "`student.c` was not compiled where this was written, as no C compiler was there: check it yourself."
-    return (
-        f"`student.c` agrees too, and hop by hop within {proof['c_hops_largest_difference']:.1e} of a sample's scale."
-    )
+    return f"`student.c` agrees too, and hop by hop within {proof['c_hops_largest_difference']:.1e} of full scale."
 
 
 def _pesq(found: Mapping[str, Any]) -> str:
@@ -109,7 +107,7 @@ def _pesq(found: Mapping[str, Any]) -> str:
         return f"Its PESQ was not compared with the network's, as {found['left_out']}."
     return (
         f"On {found['clips']} test clips at {len(found['snrs'])} SNRs the PESQ of `student.onnx` is the network's "
-        f"within {found['largest_difference']:.4f}."
+        f"within {found['largest_difference']:.1e}."
     )
 
 
