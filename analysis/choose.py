@@ -10,17 +10,19 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from analysis.choice import DEFAULT_RULE, Choice, Search, choose, cost_of, costs_of, latest_search, name_of, read_search
+from analysis.origin import command, scores_by_snr, search_clips
 from analysis.series import Record, is_number, size_name
 from data.errors import InputError, run_command
 from data.files import file_digest, read_json
 from data.flags import CommandParser, with_budget
 from data.passwords import masked
-from model.export import export_student
+from model.export import check_vacant, export_student
 from model.macs import Budget
 from model.weights import load_network
 
@@ -147,7 +149,7 @@ def _check_origin(path: Path, recipe: Mapping[str, Any], student: Record, settin
         )
 
 
-def _export(search: Search, choice: Choice, out: Path) -> float:
+def _export(search: Search, choice: Choice, out: Path, tell: Callable[[str], None]) -> float:
     """Loads the student's weights, sees that they are the listed student's, and writes its folder."""
     student = choice.student
     path = _weights(search, student)
@@ -156,6 +158,7 @@ def _export(search: Search, choice: Choice, out: Path) -> float:
     if (net.size.f_hidden, net.size.t_hidden, net.size.bi_freq) != listed:
         raise InputError(f"{path} holds a network {net.size}, not {name_of(student)}; restore it or choose another")
     settings, manifest = search.folder / "search.json", search.folder / "data.json"
+    teacher, epochs = search.folder / "teacher.safetensors", search.folder / "epochs.json"
     configuration = read_json(settings) if settings.is_file() else None
     _check_origin(path, recipe, student, configuration)
     origin: dict[str, Any] = {
@@ -164,9 +167,23 @@ def _export(search: Search, choice: Choice, out: Path) -> float:
         "student": student,
         "weights_sha256": file_digest(path),
         "data_manifest_sha256": file_digest(manifest) if manifest.is_file() else None,
+        "teacher_sha256": file_digest(teacher) if teacher.is_file() else None,
+        "command": command(configuration, read_json(epochs).get("epochs") if epochs.is_file() else None),
+        "scores": scores_by_snr(search.folder, student),
         "search": masked(configuration),  # this folder goes to others: no passwords in it
     }
-    return export_student(net, recipe, out, origin=origin, notes=_notes(origin["run"], choice))
+    check_vacant(out)  # before the clips, which may take a minute
+    clips = search_clips(search.folder, configuration)
+    return export_student(net, recipe, out, origin=origin, notes=_notes(origin["run"], choice), clips=clips, tell=tell)
+
+
+def _teller(started: float, *, quiet: bool) -> Callable[[str], None]:
+    """Says what is being done, and after how many seconds; to stderr where stdout is for a program."""
+
+    def tell(line: str) -> None:
+        print(f"  {time.monotonic() - started:4.0f} s  {line}", file=sys.stderr if quiet else sys.stdout, flush=True)
+
+    return tell
 
 
 def _notes(run: str, choice: Choice) -> list[str]:
@@ -220,7 +237,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not arguments.json:
         _print_front(search, choice.student)
         _print_choice(choice, budget)
-    difference = _export(search, choice, out)
+    started = time.monotonic()
+    difference = _export(search, choice, out, _teller(started, quiet=arguments.json))
     if arguments.json:
         report = {
             "run": str(search.folder),
@@ -234,7 +252,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         }
         print(json.dumps(report, indent=2))
     else:
-        print(f"written: {out}; stream, batch and ONNX agree within {difference:.1e}; its CARD.md tells how to use it")
+        print(f"written in {time.monotonic() - started:.0f} s: {out}; stream, batch, ONNX and C agree within "
+              f"{difference:.1e}; its CARD.md tells how to use it")  # fmt: skip
 
 
 if __name__ == "__main__":

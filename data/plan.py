@@ -203,15 +203,8 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
         train = FreshScenes(source("train"), train_spec, _digest(banks["train"]))
     else:
         train = fixed("train", "train", plan.train_clips, plan.clip_seconds, plan.seed)
-    test_clips = min(plan.test_clips, len(banks["test"].speech))
-    score_clips = min(plan.score_clips, len(banks["val"].speech))
-    sets = Sets(
-        train,
-        fixed("val", "val", plan.val_clips, plan.clip_seconds, plan.seed + 1),
-        fixed("score", "val", score_clips, plan.longest_seconds, plan.seed + 2),
-        fixed("score", "test", test_clips, plan.longest_seconds, plan.seed + TEST_SEED),
-        {},
-    )
+    val = fixed("val", "val", plan.val_clips, plan.clip_seconds, plan.seed + 1)
+    sets = Sets(train, val, *_scored(plan, banks, cache, tell), {})
     manifest = {
         "corpus": "demo" if plan.demo else "own",
         "folders": [str(folder) for folder in folders],
@@ -245,6 +238,16 @@ def _corpora(plan: DataPlan, cache: Path, tell: Progress) -> tuple[tuple[Path, P
     )  # fmt: skip
 
 
+def scored_sets(plan: DataPlan, cache: Path, progress: Progress | None = None) -> tuple[ExampleSet, ExampleSet]:
+    """The sets of a plan that PESQ is taken on, validation and test, made or opened, and no others.
+
+    Raises:
+        InputError: a corpus or a setting that cannot be used.
+    """
+    tell = progress or (lambda what, share: None)
+    return _scored(plan, _corpora(plan, cache, tell)[1], cache, tell)
+
+
 def scenes_for_test(
     plan: DataPlan, cache: Path | None = None, progress: Progress | None = None
 ) -> tuple[SceneSource, SetSpec]:
@@ -252,12 +255,25 @@ def scenes_for_test(
 
     Arguments and errors as of `prepare`; no set is made.
     """
-    array = Array.parse(plan.array)
     _, banks = _corpora(plan, cache or cache_root(), progress or (lambda what, share: None))
-    test = banks["test"]
-    clips = min(plan.test_clips, len(test.speech))
-    spec = SetSpec("score", clips, plan.longest_seconds, plan.seed + TEST_SEED)
-    return SceneSource(test.speech, test.noise, test.rirs, array), spec
+    return _scored_scenes(plan, banks, "test")
+
+
+def _scored(plan: DataPlan, banks: dict[str, Banks], cache: Path, tell: Progress) -> tuple[ExampleSet, ExampleSet]:
+    """The scored sets of validation and test."""
+
+    def make(split: str) -> ExampleSet:
+        scenes, spec = _scored_scenes(plan, banks, split)
+        return build_set(scenes, _digest(banks[split]), spec, cache / "sets", lambda s: tell(f"{split} scenes", s))
+
+    return make("val"), make("test")
+
+
+def _scored_scenes(plan: DataPlan, banks: dict[str, Banks], split: str) -> tuple[SceneSource, SetSpec]:
+    mine = banks[split]
+    clips, seed = (plan.score_clips, plan.seed + 2) if split == "val" else (plan.test_clips, plan.seed + TEST_SEED)
+    spec = SetSpec("score", min(clips, len(mine.speech)), plan.longest_seconds, seed)
+    return SceneSource(mine.speech, mine.noise, mine.rirs, Array.parse(plan.array)), spec
 
 
 def shortages(plan: DataPlan, manifest: dict[str, Any]) -> list[str]:

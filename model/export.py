@@ -8,43 +8,39 @@ import secrets
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from data import RATE
 from data.errors import InputError
-from data.files import write_atomic, write_json
+from data.files import plain, write_atomic, write_json
+from data.scene import SNRS_DB
+from model.c_source import TEMPLATES, c_compiler, c_state_bytes, write_c
+from model.c_student import CStudent
 from model.card import card
+from model.clips import TEST_CLIPS, Clips, check_pesq, judge_int8, same_pesq
+from model.frame_time import engines, frame_times, summary
 from model.ftjnf import FTJNF, REFERENCE, Size
+from model.lineage import code_version
 from model.macs import fp32_bytes, gmac_per_s, mmac_per_frame, paper_gmac, parameters
-from model.stft import BINS, FRAME, HOP, LATENCY, stft
+from model.proof import PROBE_FRAMES, TOLERANCE, probe_frames, prove, prove_hops, run_stream
+from model.quantise import quantise
+from model.stft import BINS, FRAME, HOP, LATENCY
 from model.weights import save_network
 
-TOLERANCE = 1e-4
-"""Largest difference between the network and its export that is accepted, in units of the STFT."""
+RUN_FRAME = TEMPLATES / "run_frame.py"
 OPSET = 17
-
-Frames = NDArray[np.float32]
+Tell = Callable[[str], None]
 
 
 class ExportError(InputError):
     """The exported file does not compute what the network computes, so nothing was written."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a stream of L frames gave: `enhanced` (L, K, 2) and the T-LSTM's last state `h` and `c`, each (1, K, T)."""
-
-    enhanced: Frames
-    h: Frames
-    c: Frames
 
 
 class _OneFrame(nn.Module):
@@ -119,73 +115,6 @@ def _interface(size: Size) -> dict[str, Any]:
     }
 
 
-def probe_frames(microphones: int, count: int = 100, seed: int = 0) -> Frames:
-    """STFT frames (L, M, K, 2) of white noise that rises from -60 to -6 dBFS: what a proof is made on."""
-    samples = (count - 1) * HOP
-    noise = np.random.default_rng(seed).standard_normal((microphones, samples)) * np.logspace(-3, -0.3, samples)
-    spectrum = stft(torch.from_numpy(noise)).to(torch.complex64)  # (M, K, L)
-    return torch.view_as_real(spectrum.permute(2, 0, 1).contiguous()).numpy()
-
-
-@torch.no_grad()
-def run_batch(net: FTJNF, frames: Frames) -> Output:
-    """The network on all frames (L, M, K, 2) at once, as in training."""
-    noisy = torch.view_as_complex(torch.from_numpy(frames)).permute(1, 2, 0)[None]  # (1, M, K, L)
-    activations = net(noisy)
-    enhanced = (activations.mask * noisy[:, REFERENCE])[0].T.contiguous()  # (L, K)
-    h, c = activations.state
-    return Output(torch.view_as_real(enhanced).numpy(), h.numpy(), c.numpy())
-
-
-@torch.no_grad()
-def run_stream(net: FTJNF, frames: Frames) -> Output:
-    """The network frame by frame, its state carried on."""
-    noisy = torch.view_as_complex(torch.from_numpy(frames))[:, None, ..., None]  # (L, 1, M, K, 1)
-    state, enhanced = None, []
-    for frame in noisy:
-        activations = net(frame, state)
-        state = activations.state
-        enhanced.append((activations.mask * frame[:, REFERENCE])[0, :, 0])
-    assert state is not None
-    return Output(torch.view_as_real(torch.stack(enhanced)).numpy(), state[0].numpy(), state[1].numpy())
-
-
-def run_onnx(path: Path, frames: Frames) -> Output:
-    """An exported student frame by frame, by onnxruntime on one CPU thread."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    shapes = {node.name: node.shape for node in session.get_inputs()}
-    h, c = np.zeros(shapes["h"], np.float32), np.zeros(shapes["c"], np.float32)
-    enhanced = []
-    for frame in frames:
-        one, h, c = session.run(["enhanced", "h_out", "c_out"], {"noisy": frame[None], "h": h, "c": c})
-        enhanced.append(one[0])
-    return Output(np.stack(enhanced), h, c)
-
-
-def prove(net: FTJNF, onnx_path: Path, frames: int = 100, seed: int = 0) -> float:
-    """Runs an exported file, the network as a stream and the network on the whole, on the same frames.
-
-    Args:
-        net: the network, on the CPU.
-        onnx_path: what `export_onnx` wrote.
-        frames: L, how many.
-        seed: of the noise that they are made of.
-
-    Returns:
-        The largest absolute difference between any two of the three, over all enhanced frames and the last states; NaN
-        if one of them gives NaN.
-    """
-    probe = probe_frames(net.size.microphones, frames, seed)
-    outputs = [run_batch(net, probe), run_stream(net, probe), run_onnx(onnx_path, probe)]
-    spans = [np.ptp([getattr(output, part) for output in outputs], axis=0).max() for part in ("enhanced", "h", "c")]
-    return float(np.max(spans))  # of NumPy, which keeps a NaN, and not Python's
-
-
 def check_vacant(folder: Path) -> None:
     """Makes sure that a folder can be written without touching what somebody has there.
 
@@ -204,12 +133,21 @@ def export_student(
     *,
     origin: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    clips: Clips | None = None,
+    sturdiness: str | None = None,
+    tell: Tell | None = None,
 ) -> float:
     """Writes a student's folder, if the export computes what the network computes; else nothing.
 
-    The folder holds `student.onnx` (see `export_onnx`), `student.safetensors` (see `model.weights`), `config.json`
-    (interface, costs, proof, origin, recipe), `golden.npz` (`noisy` (100, M, K, 2), `h` and `c` before the first frame,
-    expected `enhanced` (100, K, 2), `h_out` and `c_out` after the last) and `CARD.md`.
+    The folder holds
+
+    - `student.onnx` (see `export_onnx`), and `student.int8.onnx` if its validation PESQ allows it;
+    - `student.c` and `student.h` (see `model.c_source`);
+    - `student.safetensors` (see `model.weights`);
+    - `golden.npz`: `noisy` (100, M, K, 2), `h` and `c` before the first frame, expected `enhanced` (100, K, 2), `h_out`
+      and `c_out` after the last;
+    - `run_frame.py`: wav in, wav out;
+    - `config.json` (interface, costs, proof, times, origin, code, recipe) and `CARD.md`.
 
     Args:
         net: the student, on the CPU.
@@ -217,54 +155,102 @@ def export_student(
         folder: where to; new or empty.
         origin: where it comes from and why it was chosen, for `config.json`.
         notes: lines on its scores, for `CARD.md`.
+        clips: what PESQ is taken on; None for nothing.
+        sturdiness: a table on level, silence and other array geometries, as Markdown, for `CARD.md`.
+        tell: called with what is being done, as it takes some time.
 
     Returns:
-        The largest difference that `prove` found.
+        The largest difference that the proof found.
 
     Raises:
         InputError: the folder is taken or cannot be made.
-        ExportError: the difference is above `TOLERANCE`, or not a number.
+        ExportError: the difference is above `TOLERANCE`, or not a number; or PESQ differs.
     """
     folder = Path(folder).resolve()
     check_vacant(folder)
+    tell = tell or (lambda line: None)
+    clips = clips or Clips(None, None, "no clips were given")
     # beside the folder, so that the last step is one rename within a file system
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
         partial.mkdir(parents=True)
         export_onnx(net, partial / "student.onnx")
-        difference = prove(net, partial / "student.onnx")
-        if not difference <= TOLERANCE:  # a NaN is caught too
-            raise ExportError(
-                f"the exported student differs from its network by {difference:.2g}, and {TOLERANCE:g} is allowed, so "
-                f"{folder} was not written; try the tested versions of torch, onnx and onnxruntime (-c constraints.txt)"
-            )
+        write_c(net, partial)
+        proof = _proof(net, partial, folder, clips, tell)
+        int8 = _int8(partial, clips, tell)
         save_network(net, partial / "student.safetensors", dict(recipe))
+        shutil.copyfile(RUN_FRAME, partial / RUN_FRAME.name)
         probe = probe_frames(net.size.microphones)
         expected = run_stream(net, probe)
         start = np.zeros_like(expected.h)
         np.savez(partial / "golden.npz", noisy=probe, h=start, c=start, enhanced=expected.enhanced,
                  h_out=expected.h, c_out=expected.c)  # fmt: skip
+        tell("timing frames")
         config = {
             **_interface(net.size),
             "cost": _cost(net.size),
-            "proof": {"largest_difference": difference, "frames": len(probe), "allowed": TOLERANCE},
+            "proof": proof,
+            "int8": int8,
+            "frame_time": summary(frame_times(engines(net, partial), probe)),
             "origin": dict(origin or {}),
+            "code": code_version(),
             "recipe": dict(recipe),
         }
-        write_json(partial / "config.json", config)
-        write_atomic(partial / "CARD.md", card(config, notes))
+        write_json(partial / "config.json", plain(config))
+        write_atomic(partial / "CARD.md", card(config, notes, sturdiness))
         partial.replace(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror or error}); choose another with --out") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return difference
+    return float(proof["largest_difference"])
+
+
+def _proof(net: FTJNF, partial: Path, folder: Path, clips: Clips, tell: Tell) -> dict[str, Any]:
+    """What shows that the files in `partial` compute what the network computes.
+
+    Raises:
+        ExportError: they do not.
+    """
+    tell("proving that stream, batch, ONNX and C agree")
+    compiled = None if c_compiler() is None else CStudent(partial, net.size)
+    found: dict[str, Any] = {
+        "largest_difference": prove(net, partial / "student.onnx", c_student=compiled),
+        "frames": PROBE_FRAMES,
+        "allowed": TOLERANCE,
+        "c": "not compiled: no C compiler was there" if compiled is None else "compiled and compared",
+        "c_hops_largest_difference": None if compiled is None else prove_hops(net, compiled),
+    }
+    for difference in (found["largest_difference"], found["c_hops_largest_difference"] or 0.0):
+        if not difference <= TOLERANCE:  # a NaN is caught too
+            raise ExportError(
+                f"the exported student differs from its network by {difference:.2g}, and {TOLERANCE:g} is allowed, so "
+                f"{folder} was not written; try the tested versions of torch, onnx and onnxruntime (-c constraints.txt)"
+            )
+    if clips.test is not None:
+        tell(f"PESQ of network and ONNX on {TEST_CLIPS} test clips at five SNRs")
+    found["pesq"] = same_pesq(net, partial / "student.onnx", clips)
+    check_pesq(found["pesq"], lambda fault: ExportError(f"{fault}, so {folder} was not written; run it once more"))
+    return found
+
+
+def _int8(partial: Path, clips: Clips, tell: Tell) -> dict[str, Any]:
+    """Makes `student.int8.onnx` and keeps it, or not; what is to be told of that."""
+    target = partial / "student.int8.onnx"
+    if clips.val is not None:
+        tell(f"PESQ with weights of 8 bits on {len(clips.val) // len(SNRS_DB)} validation clips at five SNRs")
+        quantise(partial / "student.onnx", target)
+    judged = judge_int8(partial / "student.onnx", target, clips)
+    if not judged["kept"]:
+        target.unlink(missing_ok=True)
+    return judged
 
 
 def _cost(size: Size) -> dict[str, float]:
     return {
         "parameters": parameters(size),
         "fp32_bytes": fp32_bytes(size),
+        "c_state_bytes": c_state_bytes(size),
         "state_bytes": 2 * 4 * BINS * size.t_hidden,
         "paper_gmac": paper_gmac(size),
         "gmac_per_s": gmac_per_s(size),

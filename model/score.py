@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from torch import Tensor
 
 from data import RATE
 from data.array import Array
-from data.examples import ExampleSet
 from data.scene import SNRS_DB
 from model.allocator import release_freed_memory
 from model.ftjnf import FTJNF, REFERENCE
@@ -27,6 +26,25 @@ UNSCORED_STOI = 1e-5
 """What pystoi returns, with a warning, for a clip with too little speech."""
 Enhancer = Callable[[Tensor], Tensor]
 """(B, M, N) noisy microphone signals -> (B, N) estimate."""
+
+
+class ScoreSet(Protocol):
+    """Examples that can be scored: those of a clip at the five SNRs, one after the other."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) samples of each."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def target(self, index: int) -> NDArray[np.float32]:
+        """(N,) clean anechoic speech."""
+        ...
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """(B, M, N) noisy and (B, N) clean."""
+        ...
 
 
 def unprocessed(noisy: Tensor) -> Tensor:
@@ -54,7 +72,7 @@ def delay_and_sum(array: Array) -> Enhancer:
 
 
 def enhanced(
-    enhancer: Enhancer, examples: ExampleSet, device: torch.device | str = "cpu"
+    enhancer: Enhancer, examples: ScoreSet, device: torch.device | str = "cpu"
 ) -> Iterator[NDArray[np.float32]]:
     """The estimate of every example in order, (N,) each; examples of one length and clip go through together."""
     first = 0
@@ -127,7 +145,7 @@ def _median(scores: NDArray[np.float64]) -> list[float]:
 
 def score(
     enhancer: Enhancer,
-    examples: ExampleSet,
+    examples: ScoreSet,
     pool: PesqPool,
     *,
     device: torch.device | str = "cpu",

@@ -16,9 +16,9 @@ import analysis.choose
 from analysis.choice import choose, latest_search, read_search
 from analysis.choose import main
 from data.errors import InputError, run_command
-from model.export import TOLERANCE
 from model.ftjnf import FTJNF, Size
 from model.macs import gmac_per_s, paper_gmac, parameters
+from model.proof import TOLERANCE
 from model.weights import load_network, save_network
 
 ROOT = Path(analysis.choose.__file__).parents[1]

@@ -30,6 +30,7 @@ def ratios(script: str, flags: str) -> dict[str, float]:
             "--size 8/4 --teacher 12/8 --seconds 0.5 --steps 1 --batch 2 --device cpu",
             {"kd_step_over_plain", "kd_step_over_plain_multi", "soft_step_over_plain_linear"},
         ),
+        ("frame.py", "--sizes 8/4 --frames 5", {"share_torch_8/4", "share_int8_8/4", "speedup_onnx_8/4"}),
         ("cpu_step.py", "--sizes 8/4 --seconds 0.5 --steps 1 --batch 2", {"speedup_8/4", "gradient_error_8/4"}),
         (
             "gram.py",

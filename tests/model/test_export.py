@@ -11,19 +11,10 @@ import torch
 
 import model.export
 from data.errors import InputError
-from model.export import (
-    TOLERANCE,
-    ExportError,
-    export_onnx,
-    export_student,
-    probe_frames,
-    prove,
-    run_batch,
-    run_onnx,
-    run_stream,
-)
+from model.export import ExportError, export_onnx, export_student
 from model.ftjnf import FTJNF, Size
 from model.macs import paper_gmac, parameters
+from model.proof import TOLERANCE, probe_frames, prove, run_batch, run_onnx, run_stream
 from model.weights import load_network
 
 SIZES = [Size(8, 4), Size(8, 4, bi_freq=True), Size(6, 3, microphones=2), Size(5, 4, bi_freq=True, microphones=1)]
@@ -106,7 +97,8 @@ def test_the_folder_holds_the_student_in_every_form(tmp_path: Path) -> None:
     difference = export_student(net, recipe, folder, origin={"trial": 7}, notes=["PESQ 1.50."])
     assert difference <= TOLERANCE
     assert {path.name for path in folder.iterdir()} == {
-        "student.onnx", "student.safetensors", "config.json", "golden.npz", "CARD.md",
+        "student.onnx", "student.safetensors", "student.c", "student.h", "run_frame.py", "config.json", "golden.npz",
+        "CARD.md",
     }  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["student"]  # nothing temporary is left beside it
     loaded, told = load_network(folder / "student.safetensors")

@@ -1,0 +1,136 @@
+"""Where a chosen student comes from: its scores by SNR, the clips of its search, the command that made it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.front import bootstrap_interval
+from analysis.series import Record
+from data.cores import usable_cores
+from data.errors import InputError
+from data.examples import ExampleSet
+from data.files import cache_root, read_json
+from data.passwords import without_password
+from data.plan import DataPlan, scored_sets
+from data.scene import SNRS_DB
+from model.clips import Clips
+
+_FLAGS = {
+    "budget": "--budget", "preset": "--preset", "name": "--name", "seed": "--seed", "trials": "--trials",
+    "sampler": "--sampler", "repeats": "--repeats", "methods": "--methods", "schedules": "--schedules",
+    "inits": "--init", "sizes": "--sizes", "score_every": "--score-every", "teacher": "--teacher",
+    "teacher_size": "--teacher-size",
+}  # fmt: skip
+_DATA_FLAGS = {
+    "speech": "--speech", "noise": "--noise", "rirs": "--rirs", "array": "--array", "hours": "--hours",
+    "train_clips": "--train-clips", "val_clips": "--val-clips", "score_clips": "--score-clips",
+    "test_clips": "--test-clips", "clip_seconds": "--clip-seconds",
+}  # fmt: skip
+_TRAIN_FLAGS = {"epochs": "--epochs", "batch": "--batch", "lr": "--lr", "alpha": "--alpha", "precision": "--precision"}
+
+
+def command(configuration: Mapping[str, Any] | None, epochs: int | None = None) -> str | None:
+    """The command line of a search with the settings of its `search.json`, by the flags that shape its students.
+
+    Args:
+        configuration: the search's; None where it is not known.
+        epochs: a stage, where the search had to fit them into its time budget: the command then names them instead.
+    """
+    if not configuration or "budget" not in configuration:
+        return None
+    words = ["python", "search/run.py"]
+    train = dict(configuration.get("train") or {})
+    train["epochs"] = epochs or train.get("epochs")
+    parts = ((_FLAGS, configuration), (_DATA_FLAGS, configuration.get("data") or {}), (_TRAIN_FLAGS, train))
+    for flags, values in parts:
+        for key, flag in flags.items():
+            value = values.get(key)
+            if value is not None:
+                text = ",".join(f"{one}" for one in value) if isinstance(value, (list, tuple)) else str(value)
+                words += [flag, without_password(text)]
+    if (configuration.get("data") or {}).get("remix"):
+        words.append("--remix")
+    seconds = configuration.get("time_budget")
+    if seconds is not None:
+        words += ["--time-budget", f"{seconds:g}s"]
+    return shlex.join(words)
+
+
+def scores_by_snr(folder: Path, student: Record) -> dict[str, dict[str, Any]]:
+    """Median PESQ of a student by SNR ("-5", ...): `val`, `val_interval` (95 %), `test`, `test_quartiles`.
+
+    Args:
+        folder: the run folder, whose `students/` have the table that intervals are drawn from.
+        student: its record.
+    """
+    if not student.get("pesq_val_by_snr"):
+        return {}
+    path = folder / "students" / f"{student['trial']:04d}" / "scores.json"
+    table = None
+    if path.is_file():
+        rows = read_json(path).get("val_table") or []
+        table = np.array([[np.nan if one is None else one for one in row] for row in rows], np.float64)
+    found: dict[str, dict[str, Any]] = {}
+    for column, snr in enumerate(f"{snr:g}" for snr in SNRS_DB):
+        interval = None
+        if table is not None and table.ndim == 2 and len(table) > 1:
+            interval = list(bootstrap_interval(table[:, [column]], n=500))
+        found[snr] = {
+            "val": student["pesq_val_by_snr"].get(snr),
+            "val_interval": interval,
+            "test": (student.get("pesq_by_snr") or {}).get(snr),
+            "test_quartiles": (student.get("pesq_spread_by_snr") or {}).get(snr),
+        }
+    return found
+
+
+def search_clips(folder: Path, configuration: Mapping[str, Any] | None) -> Clips:
+    """The clips that a search has scored its students on, from the cache or made anew from its corpora.
+
+    Args:
+        folder: the run folder, whose `data.json` says which sets they were.
+        configuration: its `search.json`; None where there is none.
+    """
+    if not configuration or not configuration.get("data") or not (folder / "data.json").is_file():
+        return Clips(None, None, "the search's folder does not tell its data")
+    manifest = read_json(folder / "data.json")
+    sets = manifest.get("sets") or {}
+    wanted = [(sets.get(name) or {}).get("digest") for name in ("score_val", "score_test")]
+    if None in wanted:
+        return Clips(None, None, "the search's data.json does not tell its sets")
+    shared = folder.resolve().parent / "cache"
+    cache = shared if shared.is_dir() else cache_root()
+    workers = max(1, usable_cores())
+    cached = [cache / "sets" / f"score-{digest}" for digest in wanted]
+    try:
+        if all((place / "index.json").is_file() for place in cached):
+            val, test = (ExampleSet(place) for place in cached)
+        else:
+            val, test = scored_sets(_plan(configuration["data"]), cache)
+    except (InputError, OSError) as error:
+        return Clips(None, None, f"the search's clips cannot be had here ({error})")
+    if [val.digest, test.digest] != wanted:
+        return Clips(None, None, "the corpora here are not those of the search")
+    return Clips(val, test, workers=workers)
+
+
+def _plan(values: Mapping[str, Any]) -> DataPlan:
+    """A data plan from `search.json`.
+
+    Raises:
+        InputError: it was written by another version.
+    """
+    known = {field.name for field in fields(DataPlan)}
+    if set(values) - known:
+        raise InputError("search.json was written by another version")
+    given = dict(values)
+    for name in ("speech", "noise", "rirs"):
+        given[name] = None if given.get(name) is None else Path(given[name])
+    given["hours"] = None if given.get("hours") is None else tuple(given["hours"])
+    return DataPlan(**given)
