@@ -23,11 +23,14 @@ def add_test_scores(
 
     Args:
         front: records, the cheapest first.
-        members: their scores, one of each seed, in the order of `front`.
+        members: their scores, one of each seed, in the order of `front`. A member whose weights are all gone has none,
+            and gets none.
         beside: scores of "unprocessed", "delay-and-sum" and, where there is one, "teacher".
     """
     teacher = beside.get("teacher")
     for place, (record, seeds) in enumerate(zip(front, members, strict=True)):
+        if not seeds:
+            continue
         summaries = [scores.summary() for scores in seeds]
         record |= {
             "pesq_test": _mean(summaries, "pesq"),
@@ -41,7 +44,7 @@ def add_test_scores(
             "pesq_test_unprocessed": beside["unprocessed"].mean,
             "pesq_test_delay_and_sum": beside["delay-and-sum"].mean,
             "pesq_test_teacher": None if teacher is None else teacher.mean,
-            "told_apart_from_cheaper": all(_above(seeds, cheaper) for cheaper in members[:place]),
+            "told_apart_from_cheaper": all(_above(seeds, cheaper) for cheaper in members[:place] if cheaper),
         }
 
 
@@ -51,9 +54,10 @@ def ends_apart(members: Sequence[Sequence[Scores]]) -> tuple[float, float, float
     Args:
         members: as for `add_test_scores`.
     """
-    if len(members) < 2:
+    scored = [seeds for seeds in members if seeds]
+    if len(scored) < 2:
         return None
-    first, last = members[0], members[-1]
+    first, last = scored[0], scored[-1]
     low, high = hierarchical_paired(_tables(last), _tables(first))
     gain = np.mean([scores.mean for scores in last]) - np.mean([scores.mean for scores in first])
     return float(gain), low, high

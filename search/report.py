@@ -118,6 +118,7 @@ def _beside_rows(config: SearchConfig, beside: Beside) -> list[list[str]]:
 def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, ending: Ending) -> list[str]:
     remarks = [f"The search ended because {ending.words}."]
     front = [record for record in records if record["front"]]
+    noisy = beside.test.get("unprocessed", {}).get("pesq")
     several = [record for record in front if record["seeds"] > 1]
     if several:
         remarks.append(
@@ -134,19 +135,24 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, en
             f"{MARK} cannot be told from a cheaper member of the front on the same test clips, as the paired 95 % "
             f"interval over clips and seeds holds zero: trial {', '.join(str(record['trial']) for record in same)}."
         )
+    gone = [record for record in front if noisy is not None and record["pesq_test"] is None]
+    if gone:
+        remarks.append(
+            f"Trial {', '.join(str(record['trial']) for record in gone)}: only other seeds' scores brought it to the "
+            "front, when its weights had been removed; --keep-checkpoints all keeps them."
+        )
     if ending.apart is not None:
         gain, low, high = ending.apart
         said = "apart by more than chance" if low > 0 else "NOT apart by more than chance"
         remarks.append(f"Largest and smallest member of the front are {said}: {gain:+.3f} PESQ on the same test clips, "
                        f"95 % paired bootstrap interval {low:+.3f}..{high:+.3f}.")  # fmt: skip
-    noisy = beside.test.get("unprocessed", {}).get("pesq")
     if noisy is not None:
-        below = [record for record in front if record["pesq_test"] <= noisy]
+        below = [record for record in front if record["pesq_test"] is not None and record["pesq_test"] <= noisy]
         remarks.append("Every member of the front is above the unprocessed input." if not below else
                        f"Below the unprocessed input: {', '.join(str(r['trial']) for r in below)}.")  # fmt: skip
     teacher = beside.test.get("teacher", {}).get("pesq")
     if teacher is not None:
-        above = [record for record in front if record["pesq_test"] >= teacher]
+        above = [record for record in front if record["pesq_test"] is not None and record["pesq_test"] >= teacher]
         said = "As good as the teacher or better on these clips: " + ", ".join(str(r["trial"]) for r in above) + "."
         remarks.append(said if above else "The teacher is above all of them.")
     unscored = sum(record.get("unscored_test") or 0 for record in front)

@@ -123,8 +123,8 @@ class Scorer:
 
     def test(
         self, folder: Path, front: Sequence[Record], tell: Callable[[int, int], None]
-    ) -> tuple[dict[str, Scores], list[list[Scores]]]:
-        """Test scores of what stands beside the students, and of each seed of each member of the front.
+    ) -> tuple[dict[str, Scores], list[dict[int, Scores]]]:
+        """Test scores of what stands beside the students, and of each member of the front by the number of its seed.
 
         Those that an earlier session has computed are taken from there. A seed whose weights are gone is left out.
 
@@ -148,5 +148,5 @@ class Scorer:
             stored.put(what, one, digest)
         stored.write()
         found = {what: scores for what, (_, digest) in wanted.items() if (scores := stored.get(what, digest))}
-        members = [[found[number] for number in record["trials"] if number in found] for record in front]
+        members = [{number: found[number] for number in record["trials"] if number in found} for record in front]
         return {what: one for what, one in found.items() if isinstance(what, str)}, members

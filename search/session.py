@@ -267,7 +267,8 @@ class Session:
             )
         self.timing.begins("test scores")
         with self.signals.hold():
-            beside, members = scorer.test(self.folder, front, self._tell_scored)
+            beside, by_number = scorer.test(self.folder, front, self._tell_scored)
+        members = [list(seeds.values()) for seeds in by_number]
         board.beside = replace(board.beside, test={name: one.summary() for name, one in beside.items()})
         write_json(self.folder / "beside.json", asdict(board.beside))
         self.timing.begins("report")
@@ -280,8 +281,9 @@ class Session:
         tracker = board.tracker
         tracker.describe(report.read_text(encoding="utf-8"))
         tracker.tag_parent({"ended": ending.ended})
-        for record in front:
-            tracker.log(record["trial"], {"pesq_test": record["pesq_test"]}, record["epochs"] + 1)
+        for record, seeds in zip(front, by_number, strict=True):
+            for number, scores in seeds.items():
+                tracker.log(number, {"pesq_test": scores.mean}, record["epochs"] + 1)
         self._print(board, ending)
         self.console.print(f"Where the time went: {self.timing.told()}")
 

@@ -10,6 +10,9 @@ from typing import Any
 from data.files import read_json, write_json
 from data.units import duration
 
+STUDENTS = ("students", "other seeds of the front")
+"""Phases in which students are trained."""
+
 
 class Timing:
     """The phases of a session, one after the other.
@@ -64,7 +67,7 @@ def summary(folder: Path) -> dict[str, Any]:
     spans = [read_json(path) for path in sorted(folder.glob("students/*/timing.json"))]
     spans = [span for span in spans if span["ended"] >= session["started"]]
     slots, wall = session["slots"], sum(session["phases"].values())
-    phase = session["phases"].get("students", 0.0)
+    phase = sum(session["phases"].get(name, 0.0) for name in STUDENTS)
     return {
         "wall": wall,
         "phases": session["phases"],

@@ -117,3 +117,14 @@ def test_a_cluster_is_looked_at(ground: Make, monkeypatch: pytest.MonkeyPatch) -
     assert dry_run(ground(address="here:6379"))["students"]["at_a_time"] == 7
     with pytest.raises(InputError, match="--gpus-per-trial 1 is more than the 0 GPUs"):
         dry_run(ground(address="here:6379", gpus_per_trial=1.0))
+
+
+def test_time_for_other_seeds_of_the_front_is_declared(ground: Make) -> None:
+    one = ground(repeat_front=2, patience=12, time_budget=600.0)
+    shown = dry_run(one)
+    assert "Then the front and its near rivals are trained by 2 other seeds each: about 2 trainings" in said(one)
+    assert "kept for them within that time" in said(one)
+    assert "ends before that if 12 students bring less than 1 %" in said(one)
+    assert (shown["repeats"]["of_each"], shown["repeats"]["trainings"], shown["patience"]) == (2, 2, 12)
+    assert shown["repeats"]["seconds"] > 0
+    assert "other seeds" not in said(ground())

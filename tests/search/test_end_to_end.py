@@ -206,7 +206,10 @@ def test_run_folder_holds_all_that_was_promised(resumed: Ended, run: Path) -> No
     speakers = [{file["group"] for file in kinds["speech"]} for kinds in read_json(run / "splits.json").values()]
     assert [len(group) for group in speakers] == [8, 2, 2]
     assert len(set.union(*speakers)) == 12
-    assert all((student / "last.pt").exists() for student in (run / "students").iterdir())
+    kept = {path.parent for path in (run / "students").glob("*/best.safetensors")}
+    assert kept == {path.parent for path in (run / "students").glob("*/last.pt")}
+    assert kept >= {run / Path(record["checkpoint"]).parent for record in read_json(run / "front.json")}
+    assert not list((run / "ray").glob("*/*/params*"))
 
 
 def test_nothing_over_the_budget_and_nothing_twice_was_trained(resumed: Ended, run: Path) -> None:
@@ -270,6 +273,57 @@ def test_mlflow_has_the_search_and_each_student_once(resumed: Ended, folder: Pat
 def test_student_of_the_front_can_be_chosen(resumed: Ended, folder: Path, run: Path) -> None:
     choose([str(run), "--rule", "best", "--out", str(folder / "chosen")])
     assert list((folder / "chosen").glob("*.onnx"))
+
+
+@dataclass(frozen=True)
+class More:
+    """A third session, with more students and another seed for the front, and a fourth one without anything to do."""
+
+    third: Ended
+    fourth: Ended
+    before: dict[str, list[list[float]]]  # test scores of the second session, by student
+
+
+@pytest.fixture(scope="module")
+def more(resumed: Ended, folder: Path, run: Path) -> More:
+    """Two sessions more; what the tests above look at has changed then."""
+    before = read_json(run / "test_scores.json")["students"]
+    flags = ("--resume", "small", "--trials", "5", "--repeat-front", "1")
+    third = Command.start(folder, "third", *flags).end()
+    return More(third, Command.start(folder, "fourth", "--resume", "small", "--json").end(), before)
+
+
+def test_more_trials_train_what_is_missing_and_the_front_by_another_seed(more: More, run: Path) -> None:
+    assert more.third.code == 0, more.third.err
+    assert "5 of at most 5 students done" in more.third.out
+    assert "The search ended because all of its 5 students were trained (--trials)." in more.third.out
+    config = SearchConfig.from_dict(read_json(run / "search.json"))
+    assert (config.trials, config.repeat_front) == (5, 1)
+    trials = Proposals(config.space(5), run / "study.journal", config.seed).trials()
+    assert [trial.choice.repeat for trial in trials[:5]] == [0] * 5
+    repeats = [trial for trial in trials if trial.choice.repeat]
+    assert repeats
+    front = read_json(run / "front.json")
+    assert {record["seeds"] for record in front} == {2}
+    for record in front:
+        assert record["pesq_val"] == pytest.approx(sum(record["pesq_val_seeds"]) / 2)
+        assert len(record["pesq_test_seeds"]) == 2
+        assert isinstance(record["told_apart_from_cheaper"], bool)
+    after = read_json(run / "test_scores.json")["students"]
+    assert {number: after[number] for number in more.before} == more.before
+
+
+def test_search_at_its_end_says_so_and_shows_its_front_at_once(more: More, run: Path) -> None:
+    assert more.fourth.code == 0, more.fourth.err
+    assert "had come to its end before: nothing was trained" in more.fourth.err
+    assert "Pareto front of" in more.fourth.err
+    assert "Students: up to" not in more.fourth.err
+    assert strict_json(more.fourth.out) == strict_json((run / "front.json").read_text())
+
+
+def test_student_of_a_front_by_several_seeds_can_be_chosen(more: More, folder: Path, run: Path) -> None:
+    choose([str(run), "--rule", "best", "--out", str(folder / "chosen of seeds")])
+    assert list((folder / "chosen of seeds").glob("*.onnx"))
 
 
 def test_search_that_is_stopped_before_its_first_trial_can_go_on_as_well(folder: Path, tiny_flags: list[str]) -> None:

@@ -65,3 +65,12 @@ def test_member_that_seeds_or_clips_may_explain_is_not_told_from_a_cheaper_one()
     seeds = [scored(1.55), scored(1.75)]  # 1.65 in the mean, but the next seed may well be below 1.6
     add_test_scores(front, [[scored(1.5)], [scored(1.6)], seeds, [scored(2.0)]], beside)
     assert [record["told_apart_from_cheaper"] for record in front] == [True, True, False, True]
+
+
+def test_member_whose_weights_are_gone_has_no_scores_and_is_nobodys_measure() -> None:
+    beside = {"unprocessed": scored(1.2), "delay-and-sum": scored(1.4)}
+    front: list[dict] = [{"pesq_test": None}, {}]
+    add_test_scores(front, [[], [scored(2.0)]], beside)
+    assert front[0] == {"pesq_test": None}
+    assert front[1]["told_apart_from_cheaper"]
+    assert ends_apart([[], [scored(2.0)]]) is None

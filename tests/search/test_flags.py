@@ -10,6 +10,7 @@ from search.config import SearchConfig
 from search.dimensions import Dimension
 from search.flags import parser, read_flags, search_config
 from search.preset import PRESETS
+from search.stopping import PATIENCE
 
 FOLDERS = ["--speech", "a", "--noise", "b", "--rirs", "c"]
 
@@ -158,3 +159,24 @@ def test_help_has_an_example_and_explains_the_units() -> None:
     assert "--resume headset" in text
     assert "GMAC/s" in text
     assert not [action.option_strings for action in parser()._actions if not action.help]
+
+
+def test_own_corpora_are_certain_by_default_and_the_demo_and_the_paper_are_not() -> None:
+    assert config_of().repeat_front == 0
+    assert config_of(*FOLDERS).repeat_front == 2
+    assert config_of(*FOLDERS, "--time-budget", "1h").repeat_front == 2
+    assert config_of(*FOLDERS, "--preset", "paper").repeat_front == 0
+    assert config_of("--repeat-front", "3").repeat_front == 3
+    with pytest.raises(InputError, match="--repeat-front must be 0 or more but is -1"):
+        config_of("--repeat-front", "-1")
+
+
+def test_searches_that_are_to_go_through_everything_have_no_patience_by_default() -> None:
+    assert config_of().patience == PATIENCE
+    assert config_of("--sampler", "random").patience == PATIENCE
+    assert config_of("--sampler", "grid").patience == 0
+    assert config_of("--repeats", "3").patience == 0
+    assert config_of("--sampler", "grid", "--patience", "12").patience == 12
+    assert config_of("--patience", "0").patience == 0
+    with pytest.raises(InputError, match="--patience must be 0 or more but is -2"):
+        config_of("--patience", "-2")

@@ -56,3 +56,19 @@ def test_failed_students_are_made_up_for(of: Callable[..., Forecast], config: Se
     proposals.propose(0)
     proposals.tell(0, None, "FAIL")
     assert len(of(trials=2).all) == 2
+
+
+def test_other_seeds_of_the_front_are_reckoned_with_until_they_were_trained(
+    of: Callable[..., Forecast], config: SearchConfig, tmp_path: Path
+) -> None:
+    assert of(trials=25).repeats == []
+    seen = of(trials=25, repeat_front=2)
+    assert seen.repeats == [*seen.first[:5], *seen.first[:5]]
+    assert len(of(trials=3, repeat_front=2).repeats) == 2  # of a third of the students
+    proposals = Proposals(config.space(5), tmp_path / "x" / "study.journal", config.seed)
+    for number in range(3):
+        proposals.propose(number)
+        proposals.tell(number, 1.2)
+    proposals.declare(replace(proposals.trials()[0].choice, repeat=1))
+    later = of(trials=3, repeat_front=2)
+    assert (later.all, len(later.repeats)) == ([proposals.trials()[3].choice], 1)  # what was begun is unfinished

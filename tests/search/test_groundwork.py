@@ -268,3 +268,14 @@ def test_time_for_a_teacher_to_be_trained_counts(ground: Make, sets: Sets) -> No
     given.check_time(slow(sets, given), sets)
     with pytest.raises(InputError, match=r"--time-budget .* leaves"):  # a third of it is the teacher's
         trained.check_time(slow(sets, trained), sets)
+
+
+def test_time_is_kept_for_other_seeds_of_the_front(ground: Make, sets: Sets) -> None:
+    plain, certain = (ground(time_budget=3600.0, repeat_front=n) for n in (0, 2))
+    clock = slow(sets, certain)
+    assert plain.for_repeats(clock, 1, 0.0) == 0.0
+    assert certain.for_repeats(clock, 1, 0.0) > 0.0
+    assert certain.for_repeats(clock, 10_000, 0.0) == pytest.approx(
+        clock.left() / 2, rel=0.01
+    )  # the search comes first
+    assert certain.reserve(clock, None) > plain.reserve(clock, None)  # each seed's test scores

@@ -127,6 +127,12 @@ def test_it_is_said_by_how_many_seeds_the_front_was_trained() -> None:
     assert row(text, "0 ")[8] == "3"
 
 
+def test_member_of_the_front_whose_weights_are_gone_is_named() -> None:
+    records = mark_front([record(0, Size(8, 4), 1.5), record(1, Size(80, 32), 2.0, pesq_test=None)])
+    assert "Trial 1: only other seeds' scores brought it to the front" in printed(records)
+    assert "weights had been removed" not in printed()
+
+
 def test_front_of_one_student_without_a_teacher_is_printed_too() -> None:
     beside = Beside({"unprocessed": {"pesq": 1.2}}, {"unprocessed": {"pesq": 1.1}})
     text = printed(mark_front([record(0, Size(8, 4), 1.5)]), beside, None)

@@ -1,0 +1,112 @@
+"""What a search has found, and whether there is anything left to do for another session of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.files import read_json
+from search.beside import Beside
+from search.board import Board
+from search.config import SearchConfig
+from search.ending import Ending, read_beside
+from search.flags import read_flags, search_config
+from search.proposal import Proposal
+from search.results import write_front
+
+BESIDE = Beside({"unprocessed": {"pesq": 1.1}, "teacher": {"pesq": 2.0}}, {"unprocessed": {"pesq": 1.0}})
+
+
+class Quiet:
+    """In place of a `search.tracking.Tracker`."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> SearchConfig:
+    flags = ["--budget", "1.0GMAC", "--storage", str(tmp_path.parent), "--name", tmp_path.name[:60], "--trials", "3"]
+    return search_config(read_flags([*flags, "--methods", "none", "--init", "random"]))
+
+
+@pytest.fixture
+def ended(config: SearchConfig, trained: Callable[..., list[Proposal]], tmp_path: Path) -> list[Proposal]:
+    """The students of a search that has come to its end."""
+    proposals = trained(1.5, 1.2, 1.8)
+    (tmp_path / "students").mkdir()
+    for one in proposals:
+        (tmp_path / f"{one.number:04d}").rename(tmp_path / "students" / f"{one.number:04d}")
+    board = make(config)
+    board.gather(proposals)
+    for record in board.front:
+        record["pesq_test"] = 1.4
+    write_front(config.folder, board.records)
+    Ending("trials", "all of its 3 students were trained", 0, (0.3, 0.1, 0.5)).write(config.folder)
+    return proposals
+
+
+def make(config: SearchConfig) -> Board:
+    tracker: Any = Quiet()
+    return Board(config, config.space(5), tracker, BESIDE)
+
+
+def test_ended_search_has_nothing_left_and_shows_what_it_had(config: SearchConfig, ended: list[Proposal]) -> None:
+    board = make(config)
+    ending = board.nothing_left(ended)
+    assert ending is not None
+    assert (ending.ended, ending.apart) == ("trials", (0.3, 0.1, 0.5))
+    assert [(record["trial"], record["pesq_test"]) for record in board.front] == [(0, 1.4), (2, 1.4)]
+
+
+@pytest.mark.parametrize("changes", [{"trials": 4}, {"repeat_front": 1}])
+def test_more_that_is_asked_for_is_something_to_do(config: SearchConfig, ended: list[Proposal], changes: Any) -> None:
+    assert make(replace(config, **changes)).nothing_left(ended) is None
+
+
+def test_student_that_was_left_unfinished_is_something_to_do(config: SearchConfig, ended: list[Proposal]) -> None:
+    for state in ("RUNNING", "PAUSED"):
+        changed: Any = replace(ended[1], state=state)
+        assert make(config).nothing_left([ended[0], changed, ended[2]]) is None
+
+
+def test_front_without_test_scores_is_something_to_do(config: SearchConfig, ended: list[Proposal]) -> None:
+    board = make(config)
+    board.gather(ended)
+    for record in board.records:
+        record["pesq_test"] = None
+    write_front(config.folder, board.records)
+    assert make(config).nothing_left(ended) is None
+    (config.folder / "ending.json").unlink()
+    assert make(config).nothing_left(ended) is None
+
+
+def test_volumes_of_earlier_sessions_are_those_by_number(config: SearchConfig, ended: list[Proposal]) -> None:
+    board = make(config)
+    board.gather(ended)
+    volumes = board.volumes(ended, 2)
+    assert volumes[-1] == pytest.approx(board.volume(board.records))
+    assert volumes[-2] == pytest.approx(board.volume([one for one in board.records if one["trial"] < 2]))
+    assert len(volumes) == 3
+    repeated = [*ended, Proposal(3, replace(ended[0].choice, repeat=1), "COMPLETE", 1.9)]
+    assert len(board.volumes(repeated, 2)) == 3
+
+
+def test_losers_weights_go_as_students_finish(config: SearchConfig, ended: list[Proposal]) -> None:
+    weights = sorted(path.parent.name for path in (config.folder / "students").glob("*/best.safetensors"))
+    assert weights == ["0000", "0002"]
+    assert [one["checkpoint"] is None for one in read_json(config.folder / "students.json")] == [False, True, False]
+
+
+def test_ending_and_what_is_beside_are_read_back(tmp_path: Path) -> None:
+    assert Ending.read(tmp_path) is None
+    assert read_beside(tmp_path) is None
+    ending = Ending("patience", "so", 4, None)
+    ending.write(tmp_path)
+    assert Ending.read(tmp_path) == ending
+    (tmp_path / "ending.json").write_text('{"ended": "trials"}')
+    assert Ending.read(tmp_path) is None
