@@ -138,15 +138,12 @@ class SearchConfig:
             InputError: fields missing or unknown.
         """
         try:
-            data = dict(values["data"])
-            for name in ("speech", "noise", "rirs"):
-                data[name] = None if data[name] is None else Path(data[name])
-            data["hours"] = None if data["hours"] is None else tuple(data["hours"])
             lists = {
                 name: None if values[name] is None else tuple(values[name])
                 for name in ("methods", "schedules", "inits", "sizes")
             }
-            return cls(**(values | lists | {"data": DataPlan(**data), "train": TrainConfig.from_dict(values["train"])}))
+            parts = {"data": DataPlan.from_dict(values["data"]), "train": TrainConfig.from_dict(values["train"])}
+            return cls(**(values | lists | parts))
         except (KeyError, TypeError) as error:
             raise InputError(
                 f"the search's configuration is not whole ({error}); it was written by another version"

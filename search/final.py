@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data.files import plain, write_json
+from data.scene import SNRS_DB
 from model.score import Scores
 
 
@@ -36,6 +39,27 @@ def add_test_scores(front: Sequence[dict[str, Any]], members: Sequence[Scores], 
             "pesq_test_delay_and_sum": beside["delay-and-sum"].mean,
             "pesq_test_teacher": None if teacher is None else teacher.mean,
         }
+
+
+def write_test_scores(
+    folder: Path, digest: str, front: Sequence[dict[str, Any]], members: Sequence[Scores], beside: dict[str, Scores]
+) -> None:
+    """Writes `test_scores.json` into the run folder: PESQ of each test clip at each SNR, null where it has none.
+
+    Args:
+        folder: of the run.
+        digest: of the test set, which tells whether its scenes are still the same.
+        front, members, beside: as for `add_test_scores`.
+    """
+    content = {
+        "set": digest,
+        "snrs_db": list(SNRS_DB),
+        "beside": {name: plain(scores.pesq.tolist()) for name, scores in beside.items()},
+        "students": {
+            str(record["trial"]): plain(scores.pesq.tolist()) for record, scores in zip(front, members, strict=True)
+        },
+    }
+    write_json(folder / "test_scores.json", content)
 
 
 def ends_apart(members: Sequence[Scores]) -> tuple[float, float, float] | None:

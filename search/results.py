@@ -55,6 +55,11 @@ def budget_gmac(budget: Budget, sizes: Sequence[Size]) -> float:
     return max([budget.readings()["GMAC"], *(paper_gmac(size) for size in sizes)])
 
 
+def range_gmac(budget: Budget, sizes: Sequence[Size]) -> tuple[float, float]:
+    """The cheapest of some sizes and where the budget ends, on the paper's axis."""
+    return min(paper_gmac(size) for size in sizes), budget_gmac(budget, sizes)
+
+
 def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
     """A finished student as a record, or None if it has no validation score.
 

@@ -21,7 +21,7 @@ from search import results
 from search.beside import BASELINES, Beside
 from search.clock import Clock
 from search.config import SearchConfig
-from search.final import add_test_scores, ends_apart
+from search.final import add_test_scores, ends_apart, write_test_scores
 from search.follow import Follower
 from search.groundwork import Groundwork
 from search.live import LiveTable
@@ -282,6 +282,7 @@ class Session:
             val={name: one.summary() for name, one in zip(names, scores, strict=True)},
             teacher=None if teacher is None else str(teacher.net.size),
             warning=None if teacher is None else too_small(teacher.net, self.space.feasible()[-1]),
+            range_gmac=results.range_gmac(self.budget, self.space.feasible()),
         )
 
     def _end(self, sets: Sets, teacher: SearchTeacher | None, tracker: Tracker, states: list[str]) -> None:
@@ -303,6 +304,7 @@ class Session:
         members = scores[len(names) :][::-1]
         self.beside = replace(self.beside, test={name: one.summary() for name, one in beside.items()})
         write_json(self.folder / "beside.json", asdict(self.beside))
+        write_test_scores(self.folder, sets.score_test.digest, front, members, beside)
         self.timing.begins("report")
         add_test_scores(front, members, beside)
         apart = ends_apart(members)
