@@ -172,10 +172,12 @@ def _scenes(
     folder: Path, settings: Mapping[str, Any], examples: ExampleSet | None, networks: Mapping[str, Any], silent: str
 ) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
     """What is heard; of each student the test scenes below the input, of how many; and why nothing is heard."""
+    if not (folder / "test_scores.json").is_file():
+        return [], {}, silent or "The search has not scored its test scenes yet: it does at its end."
     try:
         scores = TestScores.read(folder)
     except InputError as error:
-        return [], {}, silent or str(error)
+        return [], {}, str(error)
     scored = scores.beside["unprocessed"].size
     counted = {"of": scored, "students": {str(n): int((loss > 0).sum()) for n, loss in scores.losses().items()}}
     if examples is None:

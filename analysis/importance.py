@@ -1,4 +1,4 @@
-"""Which of the search's dimensions explain the scores: fANOVA on the students, with and without what their cost explains.
+"""Which of the search's dimensions explain the scores: fANOVA, with and without what the cost explains.
 
 The larger students are the better ones, so on PESQ as it stands nearly all importance is the cost's. What a method or a
 start is worth shows in what the cost leaves unexplained: PESQ less a straight line over log10 GMAC.
@@ -20,6 +20,9 @@ FEWEST = 4
 """Students below which nothing is computed."""
 FEW = 30
 """Students below which the shares are mostly chance: five dimensions, and each score has an interval of its own."""
+
+_NOTHING = 1e-9
+"""Differences of PESQ that are rounding."""
 
 _CATEGORIES = {
     "kd_method": "KD method",
@@ -63,7 +66,7 @@ def importance(records: Sequence[Record], seed: int = 0) -> Importance:
     pesq = np.array([score(record, "validation") for record in scored], dtype=np.float64)
     shares = _fanova(dimensions, pesq, seed)
     cost = np.log10([record["paper_gmac"] for record in scored])
-    if np.ptp(cost) == 0 or np.ptp(pesq) == 0:
+    if np.ptp(cost) == 0 or np.ptp(pesq) < _NOTHING:
         return Importance(len(scored), shares, {}, None)
     rest = pesq - np.polyval(np.polyfit(cost, pesq, 1), cost)
     others = {name: values for name, values in dimensions.items() if name != "cost"}
@@ -74,7 +77,7 @@ def _dimensions(records: Sequence[Record]) -> dict[str, list[Any]]:
     """Values by name of the dimensions that vary: the cost, how it is split between the LSTMs, and the categories."""
     columns: dict[str, list[Any]] = {
         "cost": [math.log10(record["paper_gmac"]) for record in records],
-        "units over time by units over frequency": [record["t_hidden"] / record["f_hidden"] for record in records],
+        "split between the LSTMs (T/F)": [record["t_hidden"] / record["f_hidden"] for record in records],
     }
     columns |= {name: [str(record.get(key)) for record in records] for key, name in _CATEGORIES.items()}
     return {name: values for name, values in columns.items() if len(set(values)) > 1}
@@ -82,7 +85,7 @@ def _dimensions(records: Sequence[Record]) -> dict[str, list[Any]]:
 
 def _fanova(dimensions: dict[str, list[Any]], target: NDArray[np.float64], seed: int) -> dict[str, float]:
     """fANOVA (Hutter et al. 2014) as Optuna has it; the largest share first."""
-    if not dimensions or float(np.ptp(target)) == 0.0:
+    if not dimensions or float(np.ptp(target)) < _NOTHING:
         return {}
     import optuna
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution

@@ -21,10 +21,10 @@ def listening(evidence: Mapping[str, Any]) -> str:
         return "".join([*parts, f'<p class="warn">{html.escape(why)}</p>'])
     parts.append(_said(
         "Sounds of the test split. Heard are, first, scenes in which a member of the front is below the unprocessed "
-        "input in PESQ, the worst first; then the noisiest scene, a typical one and the cleanest. Every sound of a scene "
-        f"has the same RMS while its clean speech is active, {LEVEL_DBFS:g} dBFS or as much less as keeps all of them from "
-        "clipping: in a noisy one the speech is softer by what the noise adds. The gain stands at each sound. They are "
-        "FLAC of 16 bits at 16 kHz. All spectrograms of a scene have the same scale, 0 to 8 kHz, 70 dB; click "
+        "input in PESQ, the worst first; then the noisiest scene, a typical one and the cleanest. Every sound of a "
+        f"scene has the same RMS while its clean speech is active, {LEVEL_DBFS:g} dBFS or as much less as keeps all of "
+        "them from clipping: in a noisy one the speech is softer by what the noise adds. The gain stands at each. "
+        "They are FLAC of 16 bits at 16 kHz. All spectrograms of a scene have the same scale, 0 to 8 kHz, 70 dB; click "
         "into one to hear it from there. PESQ is that of the whole clip."
     ))  # fmt: skip
     return "".join(parts) + "".join(_scene(number, scene, names) for number, scene in enumerate(scenes, 1))
@@ -74,9 +74,10 @@ def _track(track: Mapping[str, Any], scene: Scene, names: Mapping[str, Any]) -> 
     if worse:
         text += ", <b>below the input</b>"
     return (
-        f'<figure class="track{" worse" if worse else ""}" data-name="{html.escape(track["name"])}" data-called="{name}" '
-        f'data-seconds="{scene["seconds"]:.3f}"><header><button type="button" class="play" aria-pressed="false" '
-        f'aria-label="Play {name}">\u25b6</button><figcaption class="name">{name}</figcaption></header>'
+        f'<figure class="track{" worse" if worse else ""}" data-name="{html.escape(track["name"])}" '
+        f'data-called="{name}" data-seconds="{scene["seconds"]:.3f}"><header>'
+        f'<button type="button" class="play" aria-pressed="false" aria-label="Play {name}">\u25b6</button>'
+        f'<figcaption class="name">{name}</figcaption></header>'
         f'<div class="said">{text}</div><div class="spectrum"><img alt="Spectrogram of {name}" '
         f'src="{track["spectrogram"]}"><i></i></div><audio preload="none" src="{track["audio"]}"></audio></figure>'
     )
@@ -95,7 +96,8 @@ def _blind(number: int, tracks: Sequence[Mapping[str, Any]], names: Mapping[str,
         )
         selects.append(f'<select aria-label="Scene {number}, {place} sound to compare">{options}</select>')
     return (
-        f'<div class="blind"><span>Blind:</span><label>{selects[0]}</label><span>against</span><label>{selects[1]}</label>'
+        f'<div class="blind"><span>Blind:</span><label>{selects[0]}</label><span>against</span>'
+        f"<label>{selects[1]}</label>"
         '<button type="button" class="start">Shuffle and start</button><span class="run" hidden>'
         '<button type="button" class="side" aria-pressed="false">Sound 1</button> '
         '<button type="button" class="side" aria-pressed="false">Sound 2</button> '

@@ -94,7 +94,7 @@ def draw_snr(records: Sequence[Record], lines: Lines, size: str | None = None) -
 
 
 def snr_students(records: Sequence[Record], lines: Lines, size: str | None = None) -> tuple[str | None, list[Record]]:
-    """The size that the form of Figure 3 shows, see `snr_figure`, and the best student of each method and start in it."""
+    """The size that the form of Figure 3 shows, see `snr_figure`; the best student of each method and start in it."""
     scored = [record for record in records if by_snr(record, lines.split)]
     size = size or _common_size(scored)
     chosen = [record for record in scored if size is None or size_name(record) == size]

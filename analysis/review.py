@@ -28,22 +28,10 @@ PAGE = Path(__file__).parent / "page"
 NAME = "review.html"
 
 
-def write_review(folder: Path, examples: ExampleSet | None = None, silent: str = "") -> Path:
-    """Writes `review.html` into a run folder, whole or not at all. Takes seconds.
-
-    Args:
-        folder: of a search with at least one finished student.
-        examples: its test scenes; None for a page without sound.
-        silent: then, why.
-
-    Returns:
-        The page's path.
-
-    Raises:
-        InputError: the folder is none of a search, or no student has finished.
-    """
+def write_review(folder: Path, evidence: Evidence) -> Path:
+    """Writes `review.html` into a run folder, whole or not at all. Returns its path."""
     path = folder / NAME
-    write_atomic(path, page(gather(folder, examples, silent)))
+    write_atomic(path, page(evidence))
     return path
 
 
@@ -56,8 +44,8 @@ def page(evidence: Evidence) -> str:
     parts = {
         "title": _text(f"{evidence['name']}: review of a search"),
         "heading": _text(f"Search {evidence['name']}"),
-        "summary": _text(f"{len(students)} students under {evidence['budget']}, {len(front)} of them on the Pareto front "
-                         f"of PESQ and cost; {evidence['data']}."),
+        "summary": _text(f"{len(students)} students under {evidence['budget']}, {len(front)} of them on the Pareto "
+                         f"front of PESQ and cost; {evidence['data']}."),
         "style": _colours() + (PAGE / "page.css").read_text(encoding="utf-8"),
         "click": _text("A click opens the student's MLflow run." if evidence["tracking"]["runs"]
                        else "A click shows the student's MLflow run and how to open it."),
@@ -70,8 +58,8 @@ def page(evidence: Evidence) -> str:
                          if evidence["figure3"]["size"] else "each method's best student")),
         "figure4": _text(f"PESQ at {evidence['figure4']['snr_db']:g} dB over cost by KD method"),
         "importance": _importance(evidence["importance"]),
-        "footer": _text("PESQ is wide-band PESQ (ITU-T P.862.2), the mean over -5, 0, 5, 10 and 15 dB of the median over "
-                        "clips; PESQ of a single clip stands at its sound."),
+        "footer": _text("PESQ is wide-band PESQ (ITU-T P.862.2), the mean over -5, 0, 5, 10 and 15 dB of the median "
+                        "over clips; PESQ of a single clip stands at its sound."),
         "evidence": json.dumps(shown, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
         "script": script,
     }  # fmt: skip
@@ -120,11 +108,12 @@ def _table(evidence: Evidence, front: Sequence[Mapping[str, Any]]) -> str:
     for student in front:
         number = str(student["trial"])
         count = below.get("students", {}).get(number)
+        scenes = "" if count is None else f"{count} of {below['of']}"
         cells = [number, student["size"], student["method_name"], student["schedule"], student["start"],
                  f"{student['parameters']:,}".replace(",", "\u202f"), f"{student['gmac']:.3f}",
                  f"{student['gmac_per_s']:.3f}", f"{student['mmac_per_frame']:.2f}", _ms(evidence, number),
                  _pesq(student["pesq_val"]), _ends(student["pesq_val_interval"]), _pesq(student["pesq_test"]),
-                 _ends(student["pesq_test_interval"]), "" if count is None else f"{count} of {below['of']}"]  # fmt: skip
+                 _ends(student["pesq_test_interval"]), scenes]  # fmt: skip
         rows.append(_row(cells))
     for name in ("teacher", "delay-and-sum", "unprocessed"):
         if name in evidence["beside"]:
@@ -168,8 +157,8 @@ def _about_time(evidence: Evidence) -> str:
     said = (
         "Milliseconds of the network alone for a frame, run frame by frame in torch on one thread of the machine that "
         f"made this page, the median of a few dozen; a new frame comes every {evidence['frame_ms']:g} ms. Other "
-        "programs on the machine slow it down. MACs are not time: the 257 steps over frequency, one after the other, weigh more "
-        "than the width of a small network."
+        "programs on the machine slow it down. MACs are not time: the 257 steps over frequency, one after the other, "
+        "weigh more than the width of a small network."
     )
     teacher = evidence["frames"].get("teacher")
     return said + (f" The teacher takes {teacher['p50']:.2f} ms." if teacher else "")
@@ -233,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{folder} holds no students.json; give the run folder of a search that has finished a student"
         )
     examples, silent = (None, "Made without sound.") if arguments.no_sound else scenes_of_test(folder)
-    path = write_review(folder, examples, silent)
+    path = write_review(folder, gather(folder, examples, silent))
     print(f"written: {path}, {path.stat().st_size / 1e6:.1f} MB" + (f"; {silent}" if silent else ""))
 
 

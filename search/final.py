@@ -41,6 +41,14 @@ def add_test_scores(front: Sequence[dict[str, Any]], members: Sequence[Scores], 
         }
 
 
+def test_metrics(record: dict[str, Any]) -> dict[str, float]:
+    """What MLflow is told of a member of the front at the end, beside its validation scores."""
+    low, high = record["pesq_test_interval"]
+    pesq = record["pesq_test"]
+    told = {"pesq_test": pesq, "pesq_test_low": low, "pesq_test_high": high}
+    return told | {"pesq_test_gain": pesq - record["pesq_test_unprocessed"]}
+
+
 def write_test_scores(
     folder: Path, digest: str, front: Sequence[dict[str, Any]], members: Sequence[Scores], beside: dict[str, Scores]
 ) -> None:

@@ -165,6 +165,26 @@ def hypervolume(records: Sequence[Record], smallest: Size, budget_gmac: float, l
     )
 
 
+def val_metrics(record: Record) -> dict[str, float]:
+    """What MLflow is told of a finished student: the interval of its score, and how far it is from what stands beside.
+
+    Runs of several searches can be compared by `pesq_gain`, as that of the unprocessed input is taken off.
+    """
+    low, high = record["pesq_val_interval"]
+    told = {"pesq_low": low, "pesq_high": high}
+    for name, other, sign in (("pesq_gain", "unprocessed", 1), ("pesq_below_teacher", "teacher", -1)):
+        beside = record.get(f"pesq_val_{other}")
+        if beside is not None:
+            told[name] = sign * (record["pesq_val"] - beside)
+    return told
+
+
+def front_metrics(records: Sequence[Record]) -> dict[str, float]:
+    """What MLflow is told of the front after each student, for the run of the search."""
+    front = [record for record in records if record["front"]]
+    return {"front_size": len(front), "pesq_best": max(record["pesq_val"] for record in front)} if front else {}
+
+
 def write_front(folder: Path, records: Sequence[Record]) -> None:
     """Writes `front.json` and `front.csv`: the members of the front."""
     front = [record for record in records if record["front"]]

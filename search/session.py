@@ -21,12 +21,12 @@ from search import results
 from search.beside import BASELINES, Beside
 from search.clock import Clock
 from search.config import SearchConfig
-from search.final import add_test_scores, ends_apart, write_test_scores
+from search.final import add_test_scores, ends_apart, test_metrics, write_test_scores
 from search.follow import Follower
 from search.groundwork import Groundwork
 from search.live import LiveTable
 from search.ray_session import Machine, start_ray, stop_ray
-from search.report import draw, print_front, write_report
+from search.report import draw, draw_review, print_front, write_report
 from search.run_folder import JOURNAL, RunFolder
 from search.sampler import Proposals
 from search.scoring import ScoreJob, score_all
@@ -135,9 +135,12 @@ class Session:
             state = "FINISHED" if code == 0 else "KILLED"
             self.timing.begins("tracking")
             tracker.flush(20)
-            self.timing.write(self.folder, slots)
             self._put_run_ids(tracker)
             results.write_front(self.folder, self.records)
+            if code == 0:
+                self.timing.begins("review")
+                self._review(sets, tracker)
+            self.timing.write(self.folder, slots)
             for name in RECORDS:
                 if (self.folder / name).exists():
                     tracker.artifact(self.folder / name)
@@ -245,7 +248,12 @@ class Session:
             self.records, self.space.feasible()[0], results.budget_gmac(self.budget, self.space.feasible()),
             self.beside.val["unprocessed"]["pesq"], self.beside.val.get("teacher", {}).get("pesq"),
         )  # fmt: skip
-        tracker.log_parent({"hypervolume": volume, "students": len(self.records)}, len(self.records))
+        summary = {"hypervolume": volume, "students": len(self.records)}
+        tracker.log_parent(summary | results.front_metrics(self.records), len(self.records))
+        for record in self.records:
+            if record["trial"] == number:
+                self.beside.into(record)
+                tracker.log(number, results.val_metrics(record), record["epochs"] + 1)
 
     def _put_run_ids(self, tracker: Tracker) -> None:
         for record in self.records:
@@ -312,10 +320,20 @@ class Session:
         report = write_report(self.folder, self.config, self.records, self.beside, apart)
         tracker.describe(report.read_text(encoding="utf-8"))
         for record in front:
-            tracker.log(record["trial"], {"pesq_test": record["pesq_test"]}, record["epochs"] + 1)
+            tracker.log(record["trial"], test_metrics(record), record["epochs"] + 1)
             tracker.tag_student(record["trial"], {"front": "yes"})
         print_front(self.console, self.config, self.records, self.beside, apart, tracker.page(), self.started)
         self.console.print(f"Where the time went: {self.timing.told()}")
+
+    def _review(self, sets: Sets, tracker: Tracker) -> None:
+        """The page for a person. It comes last, since it names the MLflow runs, and tells each front member's time."""
+        pages, times = draw_review(self.folder, sets.score_test)
+        for path in pages:
+            tracker.artifact(path)
+            self.console.print(f"Review:  {path}")
+        for record in self.records:
+            if record["trial"] in times:
+                tracker.log(record["trial"], {"ms_per_frame": times[record["trial"]]}, record["epochs"] + 1)
 
     def _tell_scored(self, done: int, of: int) -> None:
         self.signals.heed()

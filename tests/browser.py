@@ -8,9 +8,19 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+_WITH_PIPES = """
+import fcntl, os, sys
+there = [fcntl.fcntl(int(one), fcntl.F_DUPFD, 10) for one in sys.argv[1:3]]
+for number, one in enumerate(there, 3):
+    os.dup2(one, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+# the browser reads from its descriptor 3 and writes to 4
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -79,7 +89,9 @@ class Page:
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
-        self.send("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+        self.send(
+            "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
         self.send("Page.navigate", url=path.absolute().as_uri())
         self.wait_for("Page.loadEventFired")
         self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
@@ -105,8 +117,9 @@ class Page:
 
     def _middle(self, selector: str, number: int) -> tuple[float, float]:
         x, y = self.run(
-            f"(() => {{ const e = document.querySelectorAll({json.dumps(selector)})[{number}];"
+            f"(async () => {{ const e = document.querySelectorAll({json.dumps(selector)})[{number}];"
             "e.scrollIntoView({block: 'center', behavior: 'instant'});"
+            "await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));"  # it has scrolled
             "const b = e.getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]; })()"
         )
         return x, y
@@ -129,12 +142,9 @@ def browser(profile: Path) -> Iterator[Page]:
     command = [path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio",
                "--autoplay-policy=no-user-gesture-required", "--no-first-run", "--remote-debugging-pipe",
                f"--user-data-dir={profile}"]  # fmt: skip
-
-    # the browser reads from its descriptor 3 and writes to 4; the shell puts ours there
-    shell = ["sh", "-c", f'exec "$@" 3<&{their_in} 4>&{their_out}', "sh", *command]
     process = subprocess.Popen(
-        shell, pass_fds=(their_in, their_out), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", _WITH_PIPES, str(their_in), str(their_out), *command],
+        pass_fds=(their_in, their_out), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     os.close(their_in)
     os.close(their_out)

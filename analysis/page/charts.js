@@ -57,7 +57,7 @@ function span(values, log, room) {
     const factor = Math.max((high / low) ** room, 1.25);
     return [low / factor, high * factor];
   }
-  const spare = Math.max((high - low) * room, 1e-6 * Math.abs(high) + 1e-9);
+  const spare = Math.max((high - low) * room, 0.02 * Math.abs(high), 1e-9);
   return [low - spare, high + spare];
 }
 
@@ -65,18 +65,17 @@ function span(values, log, room) {
 // a series: {name, method, line: "straight" | "step" | null, dashed, faint, ink, points}
 // a point: {x, y, low, high, faint, tip: [text], text, href, pick, ring, mark: false}
 function chart(host, spec) {
-  const draw = () => drawChart(host, spec);
+  let width = host.clientWidth;
+  drawChart(host, spec);
   if (host.observer) host.observer.disconnect();
-  let width = 0;
   host.observer = new ResizeObserver(() => {
-    if (host.clientWidth !== width) { width = host.clientWidth; draw(); }
+    if (host.clientWidth !== width) { width = host.clientWidth; drawChart(host, spec); }
   });
   host.observer.observe(host);
 }
 
 function drawChart(host, spec) {
   const width = Math.max(260, host.clientWidth), height = spec.height || Math.round(Math.min(430, Math.max(250, 0.62 * width)));
-  const box = {left: 50, right: width - 14, top: 12, bottom: height - 44};
   const points = spec.series.flatMap((series) => series.points);
   const rows = (spec.rows || []).filter((row) => Number.isFinite(row.y)), columns = (spec.columns || []).filter((c) => Number.isFinite(c.x));
   host.replaceChildren();
@@ -85,6 +84,8 @@ function drawChart(host, spec) {
   const [left, right] = spec.x.domain || span(points.map((p) => p.x).concat(columns.map((c) => c.x)), spec.x.log, 0.06);
   let [low, high] = spec.y.domain || span(heights, false, 0.09);
   if (spec.y.least && high - low < spec.y.least) { const middle = (low + high) / 2; low = middle - spec.y.least / 2; high = middle + spec.y.least / 2; }
+  const levels = ticks(low, high, false, Math.max(4, Math.round(height / 55)));
+  const box = {left: 28 + 7 * Math.max(...levels.map((value) => short(value).length)), right: width - 14, top: 12, bottom: height - 44};
   const along = spec.x.log ? Math.log10 : (value) => value;
   const x = (value) => box.left + (along(value) - along(left)) / (along(right) - along(left) || 1) * (box.right - box.left);
   const y = (value) => box.bottom - (value - low) / (high - low || 1) * (box.bottom - box.top);
@@ -92,7 +93,7 @@ function drawChart(host, spec) {
 
   if (spec.from !== undefined && spec.from < right)
     svg("rect", {x: x(spec.from), y: box.top, width: box.right - x(spec.from), height: box.bottom - box.top, fill: "var(--shade)"}, root);
-  for (const value of ticks(low, high, false, Math.max(3, Math.round(height / 60)))) {
+  for (const value of levels) {
     svg("line", {x1: box.left, x2: box.right, y1: y(value), y2: y(value), stroke: "var(--line)"}, root);
     svg("text", {x: box.left - 6, y: y(value) + 4, "text-anchor": "end"}, root, short(value));
   }
@@ -103,16 +104,15 @@ function drawChart(host, spec) {
   svg("line", {x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, stroke: "var(--faint)"}, root);
   svg("text", {x: (box.left + box.right) / 2, y: height - 6, "text-anchor": "middle", class: "soft"}, root, spec.x.label);
   svg("text", {x: 12, y: (box.top + box.bottom) / 2, "text-anchor": "middle", class: "soft", transform: `rotate(-90 12 ${(box.top + box.bottom) / 2})`}, root, spec.y.label);
-  const named = [];
   for (const row of rows) {
-    svg("line", {x1: box.left, x2: box.right, y1: y(row.y), y2: y(row.y), stroke: colour(row.method), "stroke-width": 1.6, "stroke-dasharray": row.dash || "7 4"}, root);
-    named.push([row, {x: box.left + 4, y: y(row.y) - 5}]);
+    svg("line", {x1: box.left, x2: box.right, y1: y(row.y), y2: y(row.y), stroke: colour(row.method), "stroke-width": 1.6, "stroke-dasharray": row.dash || "7 4", class: "reference"}, root);
   }
   for (const column of columns) {
     svg("line", {x1: x(column.x), x2: x(column.x), y1: box.top, y2: box.bottom, stroke: column.faint ? "var(--faint)" : "var(--ink)", "stroke-width": 1.3, "stroke-dasharray": column.dash, class: column.class}, root);
-    const turn = column.flat ? null : `rotate(-90 ${x(column.x) - 5} ${(box.top + box.bottom) / 2})`;
+    const at = box.bottom - (column.at ?? 0.5) * (box.bottom - box.top);
+    const turn = `rotate(-90 ${x(column.x) - 5} ${at})`;
     svg("text", column.flat ? {x: x(column.x) + 4, y: box.top + 10, class: "soft"} :
-      {x: x(column.x) - 5, y: (box.top + box.bottom) / 2, "text-anchor": "middle", class: "soft", transform: turn}, root, column.name);
+      {x: x(column.x) - 5, y: at, "text-anchor": "middle", class: "soft", transform: turn}, root, column.name);
   }
   for (const series of spec.series) if (series.line && series.points.length) {
     let path = "";
@@ -128,12 +128,10 @@ function drawChart(host, spec) {
     const r = p.faint ? 5 : spec.radius || 6.5;
     if (p.ring) svg("circle", {cx: x(p.x), cy: y(p.y), r: 7, fill: "none", stroke: "var(--ink)", "stroke-width": 1.5, class: "kept"}, root);
     svg("path", {d: shape(series.method, r), transform: `translate(${x(p.x)} ${y(p.y)})`, fill: colour(series.method), stroke: "var(--back)", "stroke-width": 1, opacity: p.faint ? 0.35 : 1, class: "point"}, root);
-    if (p.text) svg("text", {x: x(p.x) - 8, y: y(p.y) - 9, "text-anchor": x(p.x) - box.left < 46 ? "start" : "end"}, root, p.text);
+    if (p.text) svg("text", {x: x(p.x) - 8, y: y(p.y) - 9, "text-anchor": x(p.x) - box.left < 46 ? "start" : "end", class: "label"}, root, p.text);
   }
-  for (const [row, place] of named)
-    svg("text", {...place, style: `fill:${colour(row.method)};paint-order:stroke;stroke:var(--back);stroke-width:3px`}, root, row.name);
   for (const series of spec.series) for (const p of series.points) if (p.tip) hit(root, p, x(p.x), y(p.y));
-  if (spec.legend) host.append(legend(spec.series.filter((series) => series.name && series.method)));
+  host.append(legend(spec.legend ? spec.series.filter((series) => series.name && series.method) : [], rows));
 }
 
 function hit(root, p, cx, cy) {
@@ -171,7 +169,7 @@ function showTip(lines, left, top) {
 
 function hideTip() { tip.hidden = true; }
 
-function legend(series) {
+function legend(series, rows) {
   const seen = new Set(), list = node("ul", {className: "legend"});
   for (const one of series) {
     if (seen.has(one.name)) continue;
@@ -180,6 +178,11 @@ function legend(series) {
     if (one.line) svg("line", {x1: 0, x2: 26, y1: 6, y2: 6, stroke: colour(one.method), "stroke-width": 1.7, "stroke-dasharray": one.dashed ? "5 3" : null}, key);
     svg("path", {d: shape(one.method, 4.5), transform: "translate(13 6)", fill: colour(one.method)}, key);
     list.append(node("li", {}, key, one.name));
+  }
+  for (const row of rows) {
+    const key = svg("svg", {viewBox: "0 0 26 12", "aria-hidden": "true"});
+    svg("line", {x1: 0, x2: 26, y1: 6, y2: 6, stroke: colour(row.method), "stroke-width": 1.7, "stroke-dasharray": row.dash || "7 4"}, key);
+    list.append(node("li", {}, key, row.name));
   }
   return list;
 }

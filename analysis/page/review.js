@@ -90,7 +90,8 @@ function drawTime() {
   const y = {label: "PESQ, validation"}, rows = references().slice(0, 1);
   for (const [id, x, label] of [["by-macs", macs, "MMAC a frame"], ["by-time", ms, "ms a frame, median, one thread"]]) {
     const order = [...timed].sort((a, b) => x(a) - x(b));
-    chart(document.getElementById(id), {x: {label, log: id === "by-macs"}, y, rows, series: groups(order, x, roomy(order, x)), legend: true,
+    const zero = id === "by-time" && timed.length ? [0, 1.12 * Math.max(...timed.map(x))] : undefined;
+    chart(document.getElementById(id), {x: {label, log: id === "by-macs", domain: zero}, y, rows, series: groups(order, x, roomy(order, x)), legend: true,
       empty: "No member of the front could be timed.", columns: []});
   }
 }
@@ -105,7 +106,7 @@ function drawFigures() {
     points: marks(one.points).map((p) => ({...p, tip: [one.name, `${short(p.x)} GMAC: median ${p.y.toFixed(3)}`]}))}));
   const rows = ["teacher", "unprocessed"].filter((name) => data.figure4[name] !== null).map((name) => (
     {y: data.figure4[name], name: `${name} ${data.figure4[name].toFixed(2)}`, method: name, dash: name === "teacher" ? "7 4" : "2 4"}));
-  const columns = [{x: data.figure4.size_e_gmac, name: "size E", faint: true, dash: "4 4"}];
+  const columns = [{x: data.figure4.size_e_gmac, name: "size E", faint: true, dash: "4 4", at: 0.12}];
   if (data.budget_gmac) columns.push({x: data.budget_gmac, name: "budget"});
   chart(document.getElementById("figure4"), {x: {label: "GMAC (the axis of the paper's Table 1)", log: true}, y: {label: `PESQ at ${data.figure4.snr_db} dB, median`},
     series: four, rows, columns, legend: true, radius: 4.5, empty: "No student has scores by SNR."});
