@@ -97,8 +97,8 @@ def _list(lines: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in lines) + "</ul>" if lines else ""
 
 
-_COLUMNS = ("trial", "size", "method", "schedule", "start", "parameters", "GMAC", "GMAC/s", "MMAC/frame", "ms/frame",
-            "PESQ val", "95 %", "PESQ test", "95 %", "below the input")  # fmt: skip
+_COLUMNS = ("trial", "size", "method", "PESQ val", "95 %", "PESQ test", "95 %", "below the input", "GMAC", "GMAC/s",
+            "MMAC/frame", "ms/frame", "parameters", "schedule", "start")  # fmt: skip
 _WORDS = ("size", "method", "schedule", "start")
 
 
@@ -109,11 +109,12 @@ def _table(evidence: Evidence, front: Sequence[Mapping[str, Any]]) -> str:
         number = str(student["trial"])
         count = below.get("students", {}).get(number)
         scenes = "" if count is None else f"{count} of {below['of']}"
-        cells = [number, student["size"], student["method_name"], student["schedule"], student["start"],
-                 f"{student['parameters']:,}".replace(",", "\u202f"), f"{student['gmac']:.3f}",
+        parameters = f"{student['parameters']:,}".replace(",", "\u202f")
+        cells = [number, student["size"], student["method_name"], _pesq(student["pesq_val"]),
+                 _ends(student["pesq_val_interval"]), _pesq(student["pesq_test"]),
+                 _ends(student["pesq_test_interval"]), scenes, f"{student['gmac']:.3f}",
                  f"{student['gmac_per_s']:.3f}", f"{student['mmac_per_frame']:.2f}", _ms(evidence, number),
-                 _pesq(student["pesq_val"]), _ends(student["pesq_val_interval"]), _pesq(student["pesq_test"]),
-                 _ends(student["pesq_test_interval"]), scenes]  # fmt: skip
+                 parameters, student["schedule"], student["start"]]  # fmt: skip
         rows.append(_row(cells))
     for name in ("teacher", "delay-and-sum", "unprocessed"):
         if name in evidence["beside"]:
@@ -126,7 +127,7 @@ def _table(evidence: Evidence, front: Sequence[Mapping[str, Any]]) -> str:
                     costs = [f"{teacher['gmac']:.3f}", f"{teacher['gmac_per_s']:.3f}",
                              f"{teacher['mmac_per_frame']:.2f}", _ms(evidence, "teacher")]  # fmt: skip
             scores = evidence["beside"][name]
-            cells = ["", shown, "", "", "", "", *costs, _pesq(scores["val"]), "", _pesq(scores["test"]), "", ""]
+            cells = ["", shown, "", _pesq(scores["val"]), "", _pesq(scores["test"]), "", "", *costs, "", "", ""]
             rows.append(_row(cells, "beside"))
     head = "".join(f'<th scope="col"{_kind(name)}>{_text(name)}</th>' for name in _COLUMNS)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
@@ -207,8 +208,9 @@ def _parser() -> CommandParser:
 def scenes_of_test(folder: Path) -> tuple[ExampleSet | None, str]:
     """The test scenes of a search, from the cache or made anew from its corpora; or None, and why not."""
     try:
-        plan = DataPlan.from_dict(read_json(folder / "search.json")["data"])
-        return prepare(plan).score_test, ""
+        settings = read_json(folder / "search.json")
+        shared = Path(settings["storage"]) / "cache" if settings.get("address") else None  # where a cluster's lie
+        return prepare(DataPlan.from_dict(settings["data"]), shared).score_test, ""
     except (InputError, KeyError, TypeError) as error:
         return None, f"The test scenes are not to be had here: {error}"
 

@@ -41,7 +41,7 @@ def add_test_scores(front: Sequence[dict[str, Any]], members: Sequence[Scores], 
         }
 
 
-def test_metrics(record: dict[str, Any]) -> dict[str, float]:
+def final_metrics(record: dict[str, Any]) -> dict[str, float]:
     """What MLflow is told of a member of the front at the end, beside its validation scores."""
     low, high = record["pesq_test_interval"]
     pesq = record["pesq_test"]

@@ -21,7 +21,7 @@ from search import results
 from search.beside import BASELINES, Beside
 from search.clock import Clock
 from search.config import SearchConfig
-from search.final import add_test_scores, ends_apart, test_metrics, write_test_scores
+from search.final import add_test_scores, ends_apart, final_metrics, write_test_scores
 from search.follow import Follower
 from search.groundwork import Groundwork
 from search.live import LiveTable
@@ -320,7 +320,7 @@ class Session:
         report = write_report(self.folder, self.config, self.records, self.beside, apart)
         tracker.describe(report.read_text(encoding="utf-8"))
         for record in front:
-            tracker.log(record["trial"], test_metrics(record), record["epochs"] + 1)
+            tracker.log(record["trial"], final_metrics(record), record["epochs"] + 1)
             tracker.tag_student(record["trial"], {"front": "yes"})
         print_front(self.console, self.config, self.records, self.beside, apart, tracker.page(), self.started)
         self.console.print(f"Where the time went: {self.timing.told()}")

@@ -157,7 +157,7 @@ class SearchRuns:
         run = self._find(number)
         if run is None:
             tags = {"mlflow.parentRunId": self.parent, "search_id": self._search_id, "trial": str(number)}
-            tags |= {"role": "student", "search": self._name} | {
+            tags |= {"role": "student", "search_name": self._name} | {
                 name: params[name] for name in _TAGGED if name in params
             }
             run = self._client.create_run(self.experiment_id, start_time=time_ms, tags=tags, run_name=run_name)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import analysis.choose
+import analysis.review
 import model.macs
 import model.teacher
 from data.errors import InputError
@@ -35,6 +36,7 @@ INLINE = re.findall(r"`(python [^`]+)`", re.sub(r"^```.*?^```$", "", TEXT, flags
 PARSERS: dict[str, Callable[[list[str]], object]] = {
     "python search/run.py": read_flags,
     "python analysis/choose.py": analysis.choose.read_flags,
+    "python analysis/review.py": lambda words: analysis.review._parser().parse_args(words),
     "python -m model.teacher": lambda words: model.teacher._parser().parse_args(words),
     "python -m model.macs": lambda words: model.macs._parser().parse_args(words),
 }

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import Page, browser, find_browser
 
 import analysis.review
 from analysis.evidence import Evidence, gather
@@ -16,7 +18,6 @@ from analysis.review import main, page, write_review
 from data.errors import InputError
 from data.examples import ExampleSet
 from data.files import read_json, write_json
-from tests.browser import Page, browser, find_browser
 
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -87,9 +88,9 @@ def test_the_table_has_the_front_with_all_costs_and_what_stands_beside(evidence:
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr.*?</tr>", table)]
     assert [row[0] or row[1] for row in rows] == ["0", "2", "teacher 12/8", "delay-and-sum", "unprocessed"]
     ms = f"{evidence['frames']['0']['p50']:.2f}"
-    assert rows[0] == ["0", "10/8", "no KD", "two-stage", "random start", "1\u202f000", "0.100", "0.062", "0.99", ms,
-                       "1.400", "1.35..1.45", "1.350", "1.30..1.40", "1 of 15"]  # fmt: skip
-    assert rows[4][10:13] == ["1.200", "", "1.200"]
+    assert rows[0] == ["0", "10/8", "no KD", "1.400", "1.35..1.45", "1.350", "1.30..1.40", "1 of 15", "0.100", "0.062",
+                       "0.99", ms, "1\u202f000", "two-stage", "random start"]  # fmt: skip
+    assert rows[4][3:6] == ["1.200", "", "1.200"]
 
 
 def test_without_sound_the_page_says_why(run_folder: Path) -> None:
@@ -129,7 +130,11 @@ needs_browser = pytest.mark.skipif(find_browser() is None, reason="there is no C
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with browser(tmp_path_factory.mktemp("profile")) as found:
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(browser(tmp_path_factory.mktemp("profile")))
+        except (AssertionError, OSError) as error:
+            pytest.skip(f"Chromium does not start on this machine: {error}")
         yield found
 
 

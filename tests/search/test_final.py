@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from analysis.scenes import TestScores
 from model.score import Scores
-from search.final import add_test_scores, ends_apart
+from search.final import add_test_scores, ends_apart, final_metrics, write_test_scores
 
 
 def scored(pesq: float, clips: int = 4) -> Scores:
@@ -44,3 +46,20 @@ def test_ends_of_the_front_are_compared_on_the_same_clips() -> None:
     assert gain == pytest.approx(0.5)
     assert low == pytest.approx(0.5, abs=1e-6)  # what a hard clip does to both cancels
     assert high == pytest.approx(0.5, abs=1e-6)
+
+
+def test_scores_by_clip_are_read_again_as_they_were_written(tmp_path: Path) -> None:
+    member = scored(1.5)
+    member.pesq[2, 1] = np.nan
+    write_test_scores(tmp_path, "digest", [{"trial": 4}], [member], {"unprocessed": scored(1.2)})
+    found = TestScores.read(tmp_path)
+    assert (found.digest, found.snrs_db) == ("digest", [-5.0, 0.0, 5.0, 10.0, 15.0])
+    np.testing.assert_array_equal(found.students[4], member.pesq)
+    np.testing.assert_array_equal(found.beside["unprocessed"], scored(1.2).pesq)
+
+
+def test_mlflow_is_told_the_test_score_its_interval_and_the_gain() -> None:
+    record = {"pesq_test": 1.5, "pesq_test_interval": [1.4, 1.6], "pesq_test_unprocessed": 1.2}
+    assert final_metrics(record) == {
+        "pesq_test": 1.5, "pesq_test_low": 1.4, "pesq_test_high": 1.6, "pesq_test_gain": pytest.approx(0.3),
+    }  # fmt: skip

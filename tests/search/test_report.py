@@ -16,7 +16,7 @@ from model.macs import Budget, paper_gmac
 from search.beside import Beside
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
-from search.report import draw, failed_students, print_front, write_report
+from search.report import draw, draw_review, failed_students, print_front, write_report
 from search.results import Record, costs, mark_front
 
 BY_SNR = {"-5": 1.2, "0": 1.4, "5": 1.6, "10": 1.8, "15": 2.0}
@@ -160,3 +160,19 @@ def test_figures_are_drawn_and_one_that_cannot_be_is_left_out(
     assert [path.name for path in drawn] == ["pareto.png", "pareto.html", "figure3.png"]
     assert all(path.stat().st_size > 1000 for path in drawn)
     assert "figure4.png could not be drawn" in caplog.text
+
+
+def test_the_review_s_page_comes_with_the_times_of_students_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = {"teacher": {"p50": 3.0, "p90": 4.0}, "7": {"p50": 1.5, "p90": 2.0}}
+    monkeypatch.setattr(search.report, "gather", lambda folder, examples: {"frames": frames})
+    monkeypatch.setattr(search.report, "write_review", lambda folder, evidence: folder / "review.html")
+    examples: Any = object()
+    assert draw_review(tmp_path, examples) == ([tmp_path / "review.html"], {7: 1.5})
+
+
+def test_a_review_that_cannot_be_made_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    examples: Any = object()
+    assert draw_review(tmp_path, examples) == ([], {})  # an empty folder
+    assert "review.html could not be made" in caplog.text
