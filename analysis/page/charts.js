@@ -123,39 +123,55 @@ function drawChart(host, spec) {
   }
   for (const series of spec.series) for (const p of series.points) if (Number.isFinite(p.low) && Number.isFinite(p.high))
     svg("line", {x1: x(p.x), x2: x(p.x), y1: y(p.low), y2: y(p.high), stroke: colour(series.method), "stroke-width": 1.3, opacity: p.faint ? 0.3 : 0.75}, root);
-  for (const series of spec.series) for (const p of series.points) {
-    if (p.mark === false) continue;
+  const drawn = spec.series.flatMap((series) => series.points.map((p) => [series, p])).filter(([, p]) => p.mark !== false);
+  for (const [series, p] of drawn.sort((a, b) => Boolean(b[1].faint) - Boolean(a[1].faint))) { // the front on top
     const r = p.faint ? 5 : spec.radius || 6.5;
     if (p.ring) svg("circle", {cx: x(p.x), cy: y(p.y), r: 7, fill: "none", stroke: "var(--ink)", "stroke-width": 1.5, class: "kept"}, root);
     svg("path", {d: shape(series.method, r), transform: `translate(${x(p.x)} ${y(p.y)})`, fill: colour(series.method), stroke: "var(--back)", "stroke-width": 1, opacity: p.faint ? 0.35 : 1, class: "point"}, root);
     if (p.text) svg("text", {x: x(p.x) - 8, y: y(p.y) - 9, "text-anchor": x(p.x) - box.left < 46 ? "start" : "end", class: "label"}, root, p.text);
   }
-  for (const series of spec.series) for (const p of series.points) if (p.tip) hit(root, p, x(p.x), y(p.y));
+  const told = points.filter((p) => p.tip).map((p) => [p, x(p.x), y(p.y)]);
+  if (told.length) pointers(root, told);
   host.append(legend(spec.legend ? spec.series.filter((series) => series.name && series.method) : [], rows));
 }
 
-function hit(root, p, cx, cy) {
-  const parent = p.href ? svg("a", {href: p.href, target: "_blank", rel: "noopener", "aria-label": p.tip.join(", ")}, root) : root;
-  const circle = svg("circle", {cx, cy, r: 13, class: "hit", "data-trial": p.trial, tabindex: p.href ? null : 0, role: p.href ? null : p.pick ? "button" : "img", "aria-label": p.href ? null : p.tip.join(", ")}, parent);
-  const target = p.href ? parent : circle;
-  const show = (event) => {
-    const box = circle.getBoundingClientRect();
-    showTip(p.tip, event.clientX || box.right, event.clientY || box.top);
+// Students of one cost lie close together: the pointer means the nearest, not the one that was drawn last.
+function pointers(root, points) {
+  const marks = points.map(([p, cx, cy]) => {
+    const parent = p.href ? svg("a", {href: p.href, target: "_blank", rel: "noopener", "aria-label": p.tip.join(", ")}, root) : root;
+    const circle = svg("circle", {cx, cy, r: 13, class: "hit", "data-trial": p.trial, tabindex: p.href ? null : 0,
+      role: p.href ? null : p.pick ? "button" : "img", "aria-label": p.href ? null : p.tip.join(", ")}, parent);
+    const target = p.href ? parent : circle, mark = {p, cx, cy, circle, target};
+    target.addEventListener("focus", () => { const box = circle.getBoundingClientRect(); showTip(p.tip, box.right, box.top); });
+    target.addEventListener("blur", hideTip);
+    target.addEventListener("keydown", (event) => {
+      if (!p.href && p.pick && (event.key === "Enter" || event.key === " ")) { event.preventDefault(); p.pick(); }
+    });
+    return mark;
+  });
+  const nearest = (event) => {
+    const box = root.getBoundingClientRect(), scale = root.viewBox.baseVal.width / box.width;
+    const x = (event.clientX - box.left) * scale, y = (event.clientY - box.top) * scale;
+    const far = (mark) => Math.hypot(mark.cx - x, mark.cy - y);
+    const found = marks.reduce((a, b) => (far(b) < far(a) ? b : a));
+    return far(found) <= 16 ? found : null;
   };
   let touched = false;
-  circle.addEventListener("pointerenter", show);
-  circle.addEventListener("pointermove", show);
-  circle.addEventListener("pointerdown", (event) => { touched = event.pointerType === "touch"; });
-  circle.addEventListener("pointerleave", hideTip);
-  target.addEventListener("focus", show);
-  target.addEventListener("blur", hideTip);
-  if (!p.pick) return;
-  target.addEventListener("click", (event) => {
-    if (p.href && touched) event.preventDefault(); // a finger has no hover: it sees the student first, and the link in it
-    p.pick();
+  root.addEventListener("pointermove", (event) => {
+    const found = nearest(event);
+    root.style.cursor = found && found.p.pick ? "pointer" : "";
+    if (found) showTip(found.p.tip, event.clientX, event.clientY); else hideTip();
   });
-  target.addEventListener("keydown", (event) => {
-    if (!p.href && (event.key === "Enter" || event.key === " ")) { event.preventDefault(); p.pick(); }
+  root.addEventListener("pointerleave", hideTip);
+  root.addEventListener("pointerdown", (event) => { touched = event.pointerType === "touch"; });
+  root.addEventListener("click", (event) => {
+    const own = marks.find((mark) => mark.target === event.target || mark.circle === event.target);
+    const found = event.detail === 0 ? own : nearest(event); // by the keyboard there is no place
+    if (!found || !found.p.pick) return;
+    if (found.p.href && touched) event.preventDefault(); // a finger has no hover: it sees the student, and the link there
+    else if (found.p.href && found !== own) { event.preventDefault(); window.open(found.p.href, "_blank", "noopener"); }
+    if (touched) hideTip();
+    found.p.pick();
   });
 }
 

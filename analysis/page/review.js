@@ -34,7 +34,7 @@ function pick(student) {
   else if (student.mlflow_run_id && data.tracking.open) {
     panel.append(node("div", {textContent: "Open MLflow with this command, and look for the run of that id:"}));
     panel.append(node("code", {textContent: data.tracking.open}));
-  } else panel.append(node("div", {textContent: "This student has no MLflow run that the page knows."}));
+  } else panel.append(node("div", {textContent: student.mlflow_run_id ? "Open MLflow on the search's store, and look for the run of that id." : "MLflow has no run of this student."}));
   panel.append(node("div", {}, node("code", {textContent: `python analysis/choose.py --trial ${student.trial}`}), " exports it."));
   panel.hidden = false;
 }

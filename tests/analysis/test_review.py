@@ -180,6 +180,15 @@ def test_the_pointer_shows_a_student_with_all_its_costs_and_scores(shown: Path, 
 
 
 @needs_browser
+def test_of_students_that_overlap_the_nearest_is_shown(run_folder: Path, evidence: Evidence, chromium: Page) -> None:
+    evidence["students"][1] |= {"gmac": 0.4, "pesq_val": 1.59}
+    chromium.open(write_review(run_folder, evidence))
+    for trial in ("1", "2"):
+        chromium.hover(f"#pareto .hit[data-trial='{trial}']")
+        assert f"student {trial}, MLflow" in chromium.run("document.getElementById('tip').innerText")
+
+
+@needs_browser
 def test_a_click_goes_to_the_run_on_a_server(shown: Path, chromium: Page) -> None:
     chromium.open(shown)
     assert chromium.run("document.querySelector('#pareto .hit[data-trial=\"2\"]').closest('a').href.baseVal") == (
