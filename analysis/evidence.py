@@ -63,6 +63,7 @@ def gather(folder: Path, examples: ExampleSet | None = None, silent: str = "") -
     beside = read_json(folder / "beside.json") if (folder / "beside.json").is_file() else _beside_of(records)
     budget = Budget.parse(settings["budget"])
     lines = _lines(settings, beside, records, budget)
+    varied = [str(one["name"]) for one in settings.get("dimensions") or () if "name" in one]
     front = [point.record for point in points(records, "validation") if point.front]
     networks = _networks(folder, front)
     scenes, counted, silent = _scenes(folder, settings, examples, networks, silent)
@@ -78,12 +79,12 @@ def gather(folder: Path, examples: ExampleSet | None = None, silent: str = "") -
                 for name in ("unprocessed", "delay-and-sum", "teacher")
                 if name in beside["val"]
             },
-            "students": [_student(point.record, point.front) for point in points(records, "validation")],
+            "students": [_student(point.record, point.front, varied) for point in points(records, "validation")],
             "tracking": _tracking(folder),
             "remarks": _remarks(folder),
             "figure3": _figure3(records, lines),
             "figure4": _figure4(records, lines),
-            "importance": asdict(importance(records)),
+            "importance": asdict(importance(records, varied)),
             "hypervolume": hypervolumes(folder, records, lines, beside.get("range_gmac")),
             "curves": [
                 {"trial": record["trial"]} | learning_curve(folder / "students" / f"{record['trial']:04d}")
@@ -134,7 +135,8 @@ def _teacher(settings: Mapping[str, Any], beside: Mapping[str, Any], lines: Line
     return told
 
 
-def _student(record: Record, on_front: bool) -> dict[str, Any]:
+def _student(record: Record, on_front: bool, varied: list[str]) -> dict[str, Any]:
+    """A student as the page shows it; `varied` are keys for what the search varied beside size, method and start."""
     point = {
         "trial": record["trial"],
         "size": f"{record['f_hidden']}/{record['t_hidden']}" + ("bi" if record.get("bi_freq") else ""),
@@ -148,6 +150,7 @@ def _student(record: Record, on_front: bool) -> dict[str, Any]:
         "mmac_per_frame": record["gmac_per_s"] * FRAME_MS,
         "pesq_val": record["pesq_val"],
         "front": on_front,
+        "settings": {name: record[name] for name in varied if record.get(name) is not None},
     }
     optional = ("pesq_val_interval", "pesq_test", "pesq_test_interval", "epochs", "best_epoch", "seconds", "stopped",
                 "mlflow_run_id")  # fmt: skip

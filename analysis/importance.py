@@ -51,15 +51,16 @@ class Importance:
     why_not: str = ""
 
 
-def importance(records: Sequence[Record], seed: int = 0) -> Importance:
+def importance(records: Sequence[Record], settings: Sequence[str] = (), seed: int = 0) -> Importance:
     """The importance of the dimensions that vary among the students with a validation score.
 
     Args:
         records: students as in `students.json`.
+        settings: keys of the records for what else the search varied; a student may lack one that means nothing to it.
         seed: of the random forest within fANOVA.
     """
     scored = [record for record in records if score(record, "validation") is not None]
-    dimensions = _dimensions(scored)
+    dimensions = _dimensions(scored, settings)
     if len(scored) < FEWEST or not dimensions:
         why = f"{len(scored)} students have a score, too few to tell" if dimensions or len(scored) < FEWEST else ""
         return Importance(len(scored), {}, {}, None, why or "the students do not differ in any dimension")
@@ -73,13 +74,14 @@ def importance(records: Sequence[Record], seed: int = 0) -> Importance:
     return Importance(len(scored), shares, _fanova(others, rest, seed), float(1 - rest.var() / pesq.var()))
 
 
-def _dimensions(records: Sequence[Record]) -> dict[str, list[Any]]:
+def _dimensions(records: Sequence[Record], settings: Sequence[str]) -> dict[str, list[Any]]:
     """Values by name of the dimensions that vary: the cost, how it is split between the LSTMs, and the categories."""
     columns: dict[str, list[Any]] = {
         "cost": [math.log10(record["paper_gmac"]) for record in records],
         "split between the LSTMs (T/F)": [record["t_hidden"] / record["f_hidden"] for record in records],
     }
     columns |= {name: [str(record.get(key)) for record in records] for key, name in _CATEGORIES.items()}
+    columns |= {name: [str(record.get(name)) for record in records] for name in settings}
     return {name: values for name, values in columns.items() if len(set(values)) > 1}
 
 

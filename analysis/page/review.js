@@ -12,7 +12,8 @@ const references = () => [
 ].filter(Boolean);
 
 function told(student) {
-  const how = [student.method_name, student.schedule !== "none" && `alpha ${student.schedule}`, student.start].filter(Boolean);
+  const how = [student.method_name, student.schedule !== "none" && `alpha ${student.schedule}`, student.start,
+    ...Object.entries(student.settings).map(([name, value]) => `${name} ${value}`)].filter(Boolean);
   const lines = [`${student.size}, ${how.join(", ")}`, `PESQ on validation clips ${three(student.pesq_val)}${interval(student.pesq_val_interval)}`];
   if (student.pesq_test !== null) lines.push(`PESQ on test clips ${three(student.pesq_test)}${interval(student.pesq_test_interval)}`);
   const beside = Object.entries(data.beside).map(([name, scores]) => `${name === "teacher" ? data.teacher.name : name} ${scores.val.toFixed(3)}`);

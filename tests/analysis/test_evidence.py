@@ -39,6 +39,15 @@ def test_figures_have_the_paper_s_forms(run_folder: Path) -> None:
     assert three["t-lstm"] == [-5, 0, 5, 10, 15]
 
 
+def test_what_else_a_search_varied_is_shown_with_the_student(run_folder: Path) -> None:
+    settings = read_json(run_folder / "search.json") | {"dimensions": [{"name": "ramp"}]}
+    write_json(run_folder / "search.json", settings)
+    records = read_json(run_folder / "students.json")
+    records[2]["ramp"] = 0.5
+    write_json(run_folder / "students.json", records)
+    assert [student["settings"] for student in gather(run_folder)["students"]] == [{}, {}, {"ramp": 0.5}]
+
+
 def test_runs_are_found_on_a_server_and_by_a_command_otherwise(run_folder: Path) -> None:
     assert gather(run_folder)["tracking"]["runs"] == "http://mlflow.example/#/experiments/3/runs/"
     page = "https://me:***@mlflow.example/#/experiments/3/runs/parent"

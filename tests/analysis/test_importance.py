@@ -58,3 +58,9 @@ def test_one_cost_leaves_no_line_to_take_off(student: Student) -> None:
     found = importance(records)
     assert found.pesq == {"KD method": pytest.approx(1.0)}
     assert (found.beyond_cost, found.explained) == ({}, None)
+
+
+def test_other_settings_count_where_the_search_varied_them(student: Student) -> None:
+    records = [student(n, 0.1, 1.5 + 0.1 * (n % 2), f_hidden=8, **({"ramp": 0.5} if n % 2 else {})) for n in range(8)]
+    assert importance(records, ["ramp"]).pesq == {"ramp": pytest.approx(1.0)}
+    assert importance(records).pesq == {}

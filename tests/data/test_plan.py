@@ -137,6 +137,12 @@ def test_without_folders_the_demo_corpus_is_used(small_corpus, cache, plan, monk
     assert sets.folders == prepare(plan, cache).folders
 
 
+def test_plan_comes_back_from_json(plan):
+    named = replace(plan, hours=(3.0, 1.0, 0.5))
+    for one in (named, named.of_demo()):
+        assert DataPlan.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
@@ -204,9 +210,3 @@ def test_corpus_that_is_used_in_part_is_told(plan, cache, monkeypatch):
     assert " of 24 files" in part
     assert "as --hours says: train speech" in part
     assert "--hours takes more of it" in scored
-
-
-def test_plan_comes_back_from_json(plan):
-    named = replace(plan, hours=(3.0, 1.0, 0.5))
-    for one in (named, named.of_demo()):
-        assert DataPlan.from_dict(json.loads(json.dumps(one.to_dict()))) == one

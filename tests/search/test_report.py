@@ -56,6 +56,22 @@ def row(text: str, start: str) -> list[str]:
     return next(line for line in text.splitlines() if line.strip().startswith(start)).split()
 
 
+def test_the_review_s_page_comes_with_the_times_of_students_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = {"teacher": {"p50": 3.0, "p90": 4.0}, "7": {"p50": 1.5, "p90": 2.0}}
+    monkeypatch.setattr(search.report, "gather", lambda folder, examples: {"frames": frames})
+    monkeypatch.setattr(search.report, "write_review", lambda folder, evidence: folder / "review.html")
+    examples: Any = object()
+    assert draw_review(tmp_path, examples) == ([tmp_path / "review.html"], {7: 1.5})
+
+
+def test_a_review_that_cannot_be_made_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    examples: Any = object()
+    assert draw_review(tmp_path, examples) == ([], {})  # an empty folder
+    assert "review.html could not be made" in caplog.text
+
+
 def test_front_is_printed_with_costs_scores_and_what_stands_beside_it() -> None:
     text = printed()
     assert "Pareto front of 3 students under 2GMAC" in text
@@ -160,19 +176,3 @@ def test_figures_are_drawn_and_one_that_cannot_be_is_left_out(
     assert [path.name for path in drawn] == ["pareto.png", "pareto.html", "figure3.png"]
     assert all(path.stat().st_size > 1000 for path in drawn)
     assert "figure4.png could not be drawn" in caplog.text
-
-
-def test_the_review_s_page_comes_with_the_times_of_students_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frames = {"teacher": {"p50": 3.0, "p90": 4.0}, "7": {"p50": 1.5, "p90": 2.0}}
-    monkeypatch.setattr(search.report, "gather", lambda folder, examples: {"frames": frames})
-    monkeypatch.setattr(search.report, "write_review", lambda folder, evidence: folder / "review.html")
-    examples: Any = object()
-    assert draw_review(tmp_path, examples) == ([tmp_path / "review.html"], {7: 1.5})
-
-
-def test_a_review_that_cannot_be_made_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    examples: Any = object()
-    assert draw_review(tmp_path, examples) == ([], {})  # an empty folder
-    assert "review.html could not be made" in caplog.text
