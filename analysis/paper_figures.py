@@ -65,13 +65,10 @@ def snr_figure(records: Sequence[Record], lines: Lines, path: Path, size: str | 
 
 def draw_snr(records: Sequence[Record], lines: Lines, size: str | None = None) -> Figure:
     """The figure that `snr_figure` writes."""
-    scored = [record for record in records if by_snr(record, lines.split)]
-    size = size or _common_size(scored)
-    chosen = [record for record in scored if size is None or size_name(record) == size]
+    size, best = snr_students(records, lines, size)
     which = "each method's best student" if size is None else f"size {size}"
-    subtitle = words(chosen, lines, "median and quartiles over clips")
+    subtitle = words(best, lines, "median and quartiles over clips")
     figure, axes = new_figure(f"PESQ over SNR by KD method, {which}", subtitle)
-    best = [max(group, key=lambda record: score(record, lines.split) or 0.0) for group in series(chosen)]
     shifts = iter(
         np.linspace(-0.7, 0.7, len(best) + 2)
     )  # dB: the bars stand side by side, the medians where they belong
@@ -85,7 +82,7 @@ def draw_snr(records: Sequence[Record], lines: Lines, size: str | None = None) -
     for record in best:
         look = _look(record, mixed=len(starts(best)) > 1, size=size_name(record) if size is None else "")
         _draw(axes, by_snr(record, lines.split), spread_by_snr(record, lines.split), next(shifts), look)
-    if not chosen:
+    if not best:
         say_nothing(axes)
     axes.set_xlabel("SNR in dB at the front microphone")
     axes.set_ylabel("PESQ (wide band, median)")
@@ -94,6 +91,19 @@ def draw_snr(records: Sequence[Record], lines: Lines, size: str | None = None) -
     fit_heights(axes)
     bottom_legend(figure, [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")])
     return figure
+
+
+def snr_students(records: Sequence[Record], lines: Lines, size: str | None = None) -> tuple[str | None, list[Record]]:
+    """The size that the form of Figure 3 shows, see `snr_figure`; the best student of each method and start in it."""
+    scored = [record for record in records if by_snr(record, lines.split)]
+    size = size or _common_size(scored)
+    chosen = [record for record in scored if size is None or size_name(record) == size]
+    return size, [max(group, key=lambda record: score(record, lines.split) or 0.0) for group in series(chosen)]
+
+
+def size_students(records: Sequence[Record], lines: Lines, snr_db: float = 0.0) -> list[list[Record]]:
+    """The students of the form of Figure 4 by method and start: those with a score at that SNR."""
+    return series([record for record in records if snr_db in by_snr(record, lines.split)])
 
 
 def size_figure(records: Sequence[Record], lines: Lines, path: Path, snr_db: float = 0.0) -> None:
@@ -127,7 +137,7 @@ def draw_size(records: Sequence[Record], lines: Lines, snr_db: float = 0.0) -> F
     budget_line(axes, lines)
     vertical_line(axes, size_e, "size E", 0.07, color=FAINT_INK, linestyle="--")
     handles = []
-    for group in series(scored):
+    for group in size_students(records, lines, snr_db):
         look = _look(group[0], mixed=len(starts(scored)) > 1)
         handles.append(Line2D([], [], **look))
         values: dict[float, list[float]] = {}

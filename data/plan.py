@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,19 @@ class DataPlan:
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable values."""
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DataPlan:
+        """The inverse of `to_dict`, also after a turn as JSON.
+
+        Raises:
+            TypeError, KeyError: fields missing or unknown.
+        """
+        data = dict(values)
+        for name in ("speech", "noise", "rirs"):
+            data[name] = None if data[name] is None else Path(data[name])
+        data["hours"] = None if data["hours"] is None else tuple(data["hours"])
+        return cls(**data)
 
     def of_demo(self) -> DataPlan:
         """The same plan on the demo corpus."""

@@ -22,12 +22,15 @@ class Beside:
         val, test: summaries by what was scored; `test` is empty until the end of the search.
         teacher: size of the teacher, or None.
         warning: what is to be known of the teacher.
+        range_gmac: the cheapest size of the space and where the budget ends, on the paper's axis; None if not known.
+            With the scores they are the plane of the hypervolume.
     """
 
     val: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     test: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     teacher: str | None = None
     warning: str | None = None
+    range_gmac: tuple[float, float] | None = None
 
     def into(self, record: Record) -> None:
         """Writes the validation scores into a record."""

@@ -66,7 +66,12 @@ class Board:
         if time.monotonic() - when > DRAWING * took:
             self.show()
         self.hypervolume = self.volume(self.records)
-        self.tracker.log_parent({"hypervolume": self.hypervolume, "students": len(self.records)}, len(self.records))
+        summary = {"hypervolume": self.hypervolume, "students": len(self.records)}
+        self.tracker.log_parent(summary | results.front_metrics(self.records), len(self.records))
+        for record in self.records:
+            if record["trial"] == number:
+                self.beside.into(record)
+                self.tracker.log(number, results.val_metrics(record), record["epochs"] + 1)
 
     def volume(self, records: Sequence[Record]) -> float:
         """The hypervolume of students, see `results.hypervolume`."""

@@ -172,16 +172,12 @@ class SearchConfig:
             InputError: fields missing or unknown.
         """
         try:
-            data = dict(values["data"])
-            for name in ("speech", "noise", "rirs"):
-                data[name] = None if data[name] is None else Path(data[name])
-            data["hours"] = None if data["hours"] is None else tuple(data["hours"])
             lists = {
                 name: None if values.get(name) is None else tuple(values[name])
                 for name in ("methods", "schedules", "inits", "sizes", "f_hidden", "t_hidden")
             }
             made = {
-                "data": DataPlan(**data),
+                "data": DataPlan.from_dict(values["data"]),
                 "train": TrainConfig.from_dict(values["train"]),
                 "dimensions": tuple(Dimension(**one) for one in values.get("dimensions", ())),
             }

@@ -48,6 +48,14 @@ def add_test_scores(
         }
 
 
+def final_metrics(record: dict[str, Any]) -> dict[str, float]:
+    """What MLflow is told of a member of the front at the end, beside its validation scores."""
+    low, high = record["pesq_test_interval"]
+    pesq = record["pesq_test"]
+    told = {"pesq_test_mean": pesq, "pesq_test_low": low, "pesq_test_high": high}
+    return told | {"pesq_test_gain": pesq - record["pesq_test_unprocessed"]}
+
+
 def ends_apart(members: Sequence[Sequence[Scores]]) -> tuple[float, float, float] | None:
     """Test PESQ gained from the cheapest member of the front to the dearest, and its paired 95 % interval.
 

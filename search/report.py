@@ -11,9 +11,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from analysis.evidence import gather
 from analysis.plots import pareto_html, pareto_png, size_figure, snr_figure
+from analysis.review import write_review
 from analysis.series import SAME, size_name
 from data.array import Array
+from data.examples import ExampleSet
 from data.files import read_json, write_atomic
 from data.units import duration
 from model.ftjnf import Size
@@ -54,6 +57,25 @@ def draw(
         except Exception:
             log.exception("%s could not be drawn", name)
     return drawn
+
+
+def draw_review(folder: Path, examples: ExampleSet) -> tuple[list[Path], dict[int, float]]:
+    """Makes the page that a person reviews the search with; if that fails, it is logged and left out.
+
+    Args:
+        folder: of an ended search.
+        examples: the test scenes.
+
+    Returns:
+        Its path, and the median milliseconds a frame of the members of the front by number.
+    """
+    try:
+        evidence = gather(folder, examples)
+        times = {int(name): one["p50"] for name, one in evidence["frames"].items() if name.isdigit()}
+        return [write_review(folder, evidence)], times
+    except Exception:
+        log.exception("review.html could not be made; python analysis/review.py %s tries again", folder)
+        return [], {}
 
 
 MARK = SAME

@@ -61,6 +61,11 @@ def budget_gmac(budget: Budget, sizes: Sequence[Size]) -> float:
     return max([budget.readings()["GMAC"], *(paper_gmac(size) for size in sizes)])
 
 
+def range_gmac(budget: Budget, sizes: Sequence[Size]) -> tuple[float, float]:
+    """The cheapest of some sizes and where the budget ends, on the paper's axis."""
+    return min(paper_gmac(size) for size in sizes), budget_gmac(budget, sizes)
+
+
 def training_record(folder: Path, number: int, choice: Choice) -> Record | None:
     """A finished training as a record, or None if it has no validation score.
 
@@ -225,6 +230,26 @@ def hypervolume(records: Sequence[Record], smallest: Size, budget_gmac: float, l
         math.log10(paper_gmac(smallest)),
         high if high is not None and high > low else low + 1.0,
     )
+
+
+def val_metrics(record: Record) -> dict[str, float]:
+    """What MLflow is told of a finished student: the interval of its score, and how far it is from what stands beside.
+
+    Runs of several searches can be compared by `pesq_gain`, as that of the unprocessed input is taken off.
+    """
+    low, high = record["pesq_val_interval"]
+    told = {"pesq_low": low, "pesq_high": high}
+    for name, other, sign in (("pesq_gain", "unprocessed", 1), ("pesq_below_teacher", "teacher", -1)):
+        beside = record.get(f"pesq_val_{other}")
+        if beside is not None:
+            told[name] = sign * (record["pesq_val"] - beside)
+    return told
+
+
+def front_metrics(records: Sequence[Record]) -> dict[str, float]:
+    """What MLflow is told of the front after each student, for the run of the search."""
+    front = [record for record in records if record["front"]]
+    return {"front_size": len(front), "pesq_best": max(record["pesq_val"] for record in front)} if front else {}
 
 
 def write_front(folder: Path, records: Sequence[Record]) -> None:

@@ -15,6 +15,7 @@ from data.errors import InputError, Interrupted
 from data.files import read_json, write_json
 from data.plan import Sets
 from data.units import duration
+from model.macs import Budget
 from search import results
 from search.beside import Beside
 from search.board import Board
@@ -22,14 +23,14 @@ from search.certainty import is_repeat
 from search.clock import Clock
 from search.config import SearchConfig
 from search.ending import Ending, read_beside
-from search.final import add_test_scores, ends_apart
+from search.final import add_test_scores, ends_apart, final_metrics
 from search.groundwork import Groundwork
 from search.halving import Rungs, halving_in_words
 from search.keeping import clean_tune
 from search.proposal import Proposal
 from search.proposals import Proposals
 from search.ray_session import Machine, start_ray, stop_ray
-from search.report import print_front, write_report
+from search.report import draw_review, print_front, write_report
 from search.resume import check_trials
 from search.run_folder import JOURNAL, RunFolder
 from search.scoring import Scorer
@@ -135,9 +136,12 @@ class Session:
             state = "FINISHED" if code == 0 else "KILLED"
             self.timing.begins("tracking")
             tracker.flush(20)
-            self.timing.write(self.folder, slots)
             board.put_run_ids()
             results.write_front(self.folder, board.records)
+            if code == 0:
+                self.timing.begins("review")
+                self._review(sets, board)
+            self.timing.write(self.folder, slots)
             for name in RECORDS:
                 if (self.folder / name).exists():
                     tracker.artifact(self.folder / name)
@@ -254,7 +258,9 @@ class Session:
     def _score_beside(self, scorer: Scorer) -> Beside:
         """Validation scores of what stands beside the students: the axes of the figures and of the hypervolume."""
         with self.signals.hold():
-            return scorer.beside(self.space.feasible()[-1], lambda done, of: self.signals.heed())
+            beside = scorer.beside(self.space.feasible()[-1], lambda done, of: self.signals.heed())
+        sizes = self.space.feasible()
+        return replace(beside, range_gmac=results.range_gmac(Budget.parse(self.config.budget), sizes))
 
     def _end(self, scorer: Scorer, board: Board, ended: Ended, trials: list[Proposal]) -> None:
         """The test split, read once: for the members of the front, to be shown."""
@@ -284,12 +290,24 @@ class Session:
         for record, seeds in zip(front, by_number, strict=True):
             for number, scores in seeds.items():
                 tracker.log(number, {"pesq_test": scores.mean}, record["epochs"] + 1)
+            if seeds:
+                tracker.log(record["trial"], final_metrics(record), record["epochs"] + 1)
         self._print(board, ending)
         self.console.print(f"Where the time went: {self.timing.told()}")
 
     def _print(self, board: Board, ending: Ending) -> None:
         page = board.tracker.page()
         print_front(self.console, self.config, board.records, board.beside, ending, page, self.started)
+
+    def _review(self, sets: Sets, board: Board) -> None:
+        """The page for a person. It comes last, since it names the MLflow runs, and tells each front member's time."""
+        pages, times = draw_review(self.folder, sets.score_test)
+        for path in pages:
+            board.tracker.artifact(path)
+            self.console.print(f"Review:  {path}")
+        for record in board.records:
+            if record["trial"] in times:
+                board.tracker.log(record["trial"], {"ms_per_frame": times[record["trial"]]}, record["epochs"] + 1)
 
     def _tell_scored(self, done: int, of: int) -> None:
         self.signals.heed()

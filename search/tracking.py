@@ -44,7 +44,7 @@ class Tracker:
     Args:
         uri: the store: `sqlite:///FILE` (made if absent), a database's address, or an MLflow server's URL.
         experiment: the MLflow experiment, made if absent.
-        folder: the run folder; `tracking.json` in it tells a resumed search its runs.
+        folder: the run folder; `tracking.json` in it tells a resumed search its runs, and others where they are shown.
     """
 
     def __init__(self, uri: str, experiment: str, folder: Path) -> None:
@@ -84,6 +84,7 @@ class Tracker:
                 f"give --tracking-uri {USABLE}"
             ) from error
         else:
+            self._runs.note(self.page())
             self._outbox.start()
             self._opened.set()
         finally:

@@ -6,6 +6,7 @@ continues its own runs, wherever its folder was moved, and a new search that tak
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import uuid
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 # Parameters also set as tags: MLflow's run list filters and groups by them.
-_TAGGED = ("kd_method", "alpha_schedule", "init")
+_TAGGED = ("size", "kd_method", "alpha_schedule", "init")
 _BATCH = 100  # parameters or tags in one request, by MLflow's limit
 
 # Answers that stay the same however often one asks. Others (a lost connection, a locked file, a proxy's 502) may pass.
@@ -60,6 +61,7 @@ class SearchRuns:
         self._experiment = experiment
         self._folder = folder
         self._search_id = ""
+        self._name = ""
         self._client: MlflowClient
         self._steps: dict[tuple[str, str], set[int]] = {}  # (run id, metric) -> steps the store has
         self._uploaded: dict[str, tuple[int, int]] = {}  # path -> time and size of what was uploaded last
@@ -77,6 +79,7 @@ class SearchRuns:
         self._client = MlflowClient(self._uri)
         self.experiment_id = self._open_experiment()
         self._search_id = _search_id(self._folder)
+        self._name = name
         runs = self._runs_where(f"tags.search_id = '{self._search_id}'")
         parents = [run for run in runs if run.data.tags.get("role") == "search"]
         tags = {**tags, "search_id": self._search_id, "search": name, "role": "search"}
@@ -94,6 +97,16 @@ class SearchRuns:
             self.children[int(run.data.tags["trial"])] = run.info.run_id
             if run.info.status in ("RUNNING", "SCHEDULED"):
                 self._client.set_terminated(run.info.run_id, "KILLED")
+
+    def note(self, page: str) -> None:
+        """Notes in the run folder's `tracking.json` which runs are the search's, and where a person sees them.
+
+        Args:
+            page: address of the parent's page, or the command that opens MLflow; without a password.
+        """
+        content = {"search_id": self._search_id, "experiment_id": self.experiment_id, "parent_run_id": self.parent}
+        with contextlib.suppress(OSError):  # it is there for people: a search does without
+            write_json(self._folder / "tracking.json", content | {"page": page})
 
     def write(self, record: Record) -> None:
         """Writes one record. Writing a record twice changes nothing the second time.
@@ -145,7 +158,9 @@ class SearchRuns:
         run = self._find(number)
         if run is None:
             tags = {"mlflow.parentRunId": self.parent, "search_id": self._search_id, "trial": str(number)}
-            tags |= {"role": "student"} | {name: params[name] for name in _TAGGED if name in params}
+            tags |= {"role": "student", "search_name": self._name} | {
+                name: params[name] for name in _TAGGED if name in params
+            }
             run = self._client.create_run(self.experiment_id, start_time=time_ms, tags=tags, run_name=run_name)
         elif run.info.status != "RUNNING":
             self._client.update_run(run.info.run_id, status="RUNNING")

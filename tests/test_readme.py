@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import analysis.choose
+import analysis.review
 import model.enhance
 import model.macs
 import model.sturdiness
@@ -39,6 +40,7 @@ INLINE = re.findall(r"`(python [^`]+)`", re.sub(r"^```.*?^```$", "", TEXT, flags
 PARSERS: dict[str, Callable[[list[str]], object]] = {
     "python search/run.py": read_flags,
     "python analysis/choose.py": analysis.choose.read_flags,
+    "python analysis/review.py": lambda words: analysis.review._parser().parse_args(words),
     "python -m model.teacher": lambda words: model.teacher._parser().parse_args(words),
     "python -m model.enhance": model.enhance.read_flags,
     "python -m model.sturdiness": model.sturdiness.read_flags,

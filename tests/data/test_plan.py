@@ -138,6 +138,12 @@ def test_without_folders_the_demo_corpus_is_used(small_corpus, cache, plan, monk
     assert sets.folders == prepare(plan, cache).folders
 
 
+def test_plan_comes_back_from_json(plan):
+    named = replace(plan, hours=(3.0, 1.0, 0.5))
+    for one in (named, named.of_demo()):
+        assert DataPlan.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [

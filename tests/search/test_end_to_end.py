@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -250,6 +251,7 @@ def test_mlflow_has_the_search_and_each_student_once(resumed: Ended, folder: Pat
     client = MlflowClient(default_uri(folder / STORAGE))
     artifacts = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert artifacts >= {"front.json", "front.csv", "pareto.html", "pareto.png", "search.json", "data.json"}
+    assert "review.html" in artifacts
     logged = client.download_artifacts(parent.info.run_id, "front.json", str(folder))
     assert read_json(Path(logged)) == read_json(run / "front.json")
 
@@ -263,11 +265,26 @@ def test_mlflow_has_the_search_and_each_student_once(resumed: Ended, folder: Pat
         assert child.data.params.items() >= {"lr": "0.0005", "seed": str(number), "teacher": "24/8"}.items()
         assert child.data.tags["front"] == ("yes" if record["front"] else "no")
         assert metrics["pesq"] == record["pesq_val"]
+        assert metrics["pesq_gain"] == pytest.approx(record["pesq_val"] - record["pesq_val_unprocessed"])
+        assert ("ms_per_frame" in metrics) == ("pesq_test_gain" in metrics) == record["front"]
         for name in ("paper_gmac", "gmac_per_s", "parameters"):
             assert metrics[name] == record[name]
         assert metrics.keys() >= {"loss_train", "loss_val_hard", "lr", "alpha", "stage", "seconds", "pesq_minus_5_db"}
         epochs = {point.step for point in client.get_metric_history(child.info.run_id, "loss_train")}
         assert epochs == set(range(1, record["epochs"] + 1))
+
+
+def test_the_review_has_every_student_its_run_and_the_sounds_of_the_front(resumed: Ended, run: Path) -> None:
+    page = (run / "review.html").read_text(encoding="utf-8")
+    (embedded,) = re.findall(r'<script type="application/json" id="evidence">(.*?)</script>', page, re.DOTALL)
+    shown, records = json.loads(embedded), read_json(run / "students.json")
+    assert [one["trial"] for one in shown["students"]] == [one["trial"] for one in records]
+    assert [one["mlflow_run_id"] for one in shown["students"]] == [one["mlflow_run_id"] for one in records]
+    members = sum(one["front"] for one in records)
+    assert len(shown["frames"]) == members + 1  # and the teacher
+    scenes = page.count('class="scene"')
+    assert scenes >= 3
+    assert page.count("<audio ") == scenes * (members + 4)
 
 
 def test_student_of_the_front_can_be_chosen(resumed: Ended, folder: Path, run: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.score import Scores
-from search.final import add_test_scores, ends_apart
+from search.final import add_test_scores, ends_apart, final_metrics
 
 
 def scored(pesq: float, clips: int = 4) -> Scores:
@@ -74,3 +74,10 @@ def test_member_whose_weights_are_gone_has_no_scores_and_is_nobodys_measure() ->
     assert front[0] == {"pesq_test": None}
     assert front[1]["told_apart_from_cheaper"]
     assert ends_apart([[], [scored(2.0)]]) is None
+
+
+def test_mlflow_is_told_the_test_score_its_interval_and_the_gain() -> None:
+    record = {"pesq_test": 1.5, "pesq_test_interval": [1.4, 1.6], "pesq_test_unprocessed": 1.2}
+    assert final_metrics(record) == {
+        "pesq_test_mean": 1.5, "pesq_test_low": 1.4, "pesq_test_high": 1.6, "pesq_test_gain": pytest.approx(0.3),
+    }  # fmt: skip

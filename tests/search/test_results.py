@@ -21,10 +21,13 @@ from search.results import (
     TEST_KEYS,
     Record,
     budget_gmac,
+    front_metrics,
     hypervolume,
     mark_front,
+    range_gmac,
     student_records,
     training_record,
+    val_metrics,
     write_front,
 )
 from search.space import Choice, Space
@@ -235,3 +238,23 @@ def test_front_without_members_is_an_empty_list(tmp_path: Path) -> None:
     write_front(tmp_path, [])
     assert json.loads((tmp_path / "front.json").read_text()) == []
     assert (tmp_path / "front.csv").read_text() == ""
+
+
+def test_mlflow_is_told_how_far_a_student_is_from_what_stands_beside_it() -> None:
+    record = {"pesq_val": 1.5, "pesq_val_interval": [1.4, 1.7], "pesq_val_unprocessed": 1.2, "pesq_val_teacher": 2.0}
+    assert val_metrics(record) == {
+        "pesq_low": 1.4, "pesq_high": 1.7, "pesq_gain": pytest.approx(0.3), "pesq_below_teacher": pytest.approx(0.5),
+    }  # fmt: skip
+    assert "pesq_below_teacher" not in val_metrics(record | {"pesq_val_teacher": None})
+
+
+def test_the_search_s_run_is_told_the_size_of_the_front_and_its_best() -> None:
+    records: list[Record] = [{"front": True, "pesq_val": 1.4}, {"front": False, "pesq_val": 1.3},
+                             {"front": True, "pesq_val": 1.6}]  # fmt: skip
+    assert front_metrics(records) == {"front_size": 2, "pesq_best": 1.6}
+    assert front_metrics([]) == {}
+
+
+def test_the_plane_of_the_hypervolume_goes_from_the_cheapest_size_to_the_budget() -> None:
+    sizes = [Size(80, 32), Size(8, 4)]
+    assert range_gmac(Budget.parse("2GMAC"), sizes) == (paper_gmac(Size(8, 4)), 2.0)

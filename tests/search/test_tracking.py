@@ -81,9 +81,24 @@ def test_a_search_is_a_parent_run_with_a_child_a_student(begin: Callable[[], Tra
     parent = client.get_run(parent_of(client, tracker.run_id(7)))
     assert parent.info.run_name == "demo"
     assert parent.info.status == "RUNNING"
+    assert run.data.tags["search_name"] == "demo"  # students of several searches are told apart in one list
     assert parent.data.params == {"budget": "1.0GMAC"}
     assert {"preset": "demo", "search": "demo", "mlflow.note.content": "# Front"}.items() <= parent.data.tags.items()
     assert parent.data.metrics == {"hypervolume": 0.3}
+
+
+def test_the_run_folder_tells_where_the_search_is_shown(
+    begin: Callable[[], Tracker], client: Any, uri: str, tmp_path: Path
+) -> None:
+    tracker = begin()
+    noted = read_json(tmp_path / "runs" / "demo" / "tracking.json")
+    parent = client.get_run(noted["parent_run_id"])
+    assert parent.info.experiment_id == noted["experiment_id"]
+    assert parent.data.tags["search_id"] == noted["search_id"]
+    assert noted["page"] == tracker.page()
+    again = begin()
+    assert read_json(tmp_path / "runs" / "demo" / "tracking.json") == noted
+    assert again.page() == tracker.page()
 
 
 def test_close_leaves_no_run_without_its_final_state(begin: Callable[[], Tracker], client: Any) -> None:
