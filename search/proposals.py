@@ -14,7 +14,7 @@ from typing import Any, cast, get_args
 
 import numpy as np
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
@@ -36,7 +36,8 @@ class Proposals:
 
     Args:
         space: what may be proposed.
-        journal: the file that holds the study; made if it does not exist, continued if it does.
+        journal: the file that holds the study; made if it does not exist, continued if it does. None keeps the study in
+            memory, for simulated searches.
         seed: the same seed and the same tells in the same order give the same proposals.
         sampler: key of `search.sampler.SAMPLERS`.
 
@@ -44,11 +45,11 @@ class Proposals:
         InputError: the journal cannot be written or read, or an unknown sampler.
     """
 
-    def __init__(self, space: Space, journal: Path, seed: int = 0, sampler: str = "tpe") -> None:
+    def __init__(self, space: Space, journal: Path | None, seed: int = 0, sampler: str = "tpe") -> None:
         self.space = space
         self._seed = seed
         self._sampler = make_sampler(sampler, space, seed)
-        self._study = _open_study(Path(journal))
+        self._study = _open_study(None if journal is None else Path(journal))
 
     def trials(self) -> list[Proposal]:
         """All proposals so far, by number."""
@@ -170,12 +171,14 @@ class Proposals:
         self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
 
 
-def _open_study(journal: Path) -> optuna.Study:
+def _open_study(journal: Path | None) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        drop_torn_line(journal)
-        storage = JournalStorage(JournalFileBackend(str(journal)))
+        storage: optuna.storages.BaseStorage = InMemoryStorage()
+        if journal is not None:
+            journal.parent.mkdir(parents=True, exist_ok=True)
+            drop_torn_line(journal)
+            storage = JournalStorage(JournalFileBackend(str(journal)))
         return optuna.create_study(
             study_name="students",
             storage=storage,

@@ -12,11 +12,12 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from data.errors import InputError
+from search.ehvi import Ehvi
 from search.proposal import Proposal
 from search.space import Choice, Space
 from search.tpe import Tpe
 
-SamplerName = Literal["tpe", "random", "grid"]
+SamplerName = Literal["ehvi", "tpe", "random", "grid"]
 """Names of `SAMPLERS`, as `--sampler` takes them."""
 
 DRAWS = 20
@@ -62,7 +63,7 @@ class Grid:
         return self._space.configurations()
 
 
-SAMPLERS: dict[str, Callable[[Space, int], Sampler]] = {"tpe": Tpe, "random": Random, "grid": Grid}
+SAMPLERS: dict[str, Callable[[Space, int], Sampler]] = {"ehvi": Ehvi, "tpe": Tpe, "random": Random, "grid": Grid}
 
 
 def make_sampler(name: str, space: Space, seed: int) -> Sampler:

@@ -1,0 +1,251 @@
+"""The sampler that knows its cost axis: the configuration that is expected to add most to the front.
+
+A student's cost is known before it is trained, so only its score is uncertain. The expected hypervolume improvement of
+two objectives (Emmerich, Giannakoglou and Naujoks 2006) then has a simple form: the improvement is the area between the
+front and the front with the new student, and at each cost c from the student's own to the budget its height is what the
+student scores above the best of the students that cost at most c. So
+
+    EHVI(x) = integral from log c(x) to log budget of EI(x, best(c)) d log c,
+
+where EI is the expected improvement (Jones, Schonlau and Welch 1998, eq. 15) of the Gaussian process in `process.py`.
+It is computed for all configurations, or a large sample of them, so nothing has to be optimised, and everything that is
+proposed exists, fits the budget and is new.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from scipy.special import ndtr
+
+from model.ftjnf import Size
+from model.macs import paper_gmac
+from search.coordinates import Coordinates
+from search.process import Features, Floats, GaussianProcess
+from search.proposal import Proposal
+from search.space import Choice, Space
+from search.start import start
+
+BEGIN = 6
+"""Students that are proposed before any score counts."""
+ENOUGH = 3
+"""Finished students that a model is made of, at least."""
+RECIPES = 512
+"""Recipes at most: where a space has more, or endlessly many, so many are drawn anew for each student."""
+CONFIGURATIONS = 4000
+"""Configurations that are compared at a time, at most."""
+ANSWERS = 50
+"""Configurations that are proposed in turn until one is new."""
+
+_NOT_RECIPE = ("f_hidden", "t_hidden", "bi_freq", "microphones", "repeat")
+
+
+class Ehvi:
+    """First `search.start.start`, sizes stratified over log-MAC; then what adds most to the front by expectation.
+
+    Students in training count as if they had scored what is expected of them. One that was stopped early, or waits, is
+    taken to score what is expected of one that is behind the front. A failed one has no score, but where students fail,
+    fewer are proposed.
+
+    Args:
+        space: what may be proposed.
+        seed: of the draws.
+    """
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space, self._seed, self._coordinates = space, seed, Coordinates(space)
+        self._start = list(itertools.islice(start(space, BEGIN, self._rng(0)), BEGIN))
+        self._end = math.log10(
+            max(space.budget.readings()["GMAC"], paper_gmac(space.feasible()[-1]) * 1.02)
+        )  # a little beyond the dearest, so that it can add something
+
+    def candidates(self, number: int, trials: Sequence[Proposal]) -> Iterator[Choice]:
+        """The configurations of the largest expected improvement."""
+        if number < len(self._start):
+            yield self._start[number]
+        rng = self._rng(number)
+        recipes = self._recipes(rng)
+        scored = [one for one in trials if one.state == "COMPLETE" and one.pesq is not None]
+        if len(scored) < ENOUGH:
+            yield from self._anywhere(recipes, rng)
+            return
+        tried = {one.choice for one in trials}
+        sizes = self._space.feasible()
+        total = len(sizes) * len(recipes)
+        if total <= CONFIGURATIONS:
+            chosen = np.arange(total)
+        else:
+            chosen = np.sort(rng.choice(total, CONFIGURATIONS, replace=False))
+        pool = [_with_size(recipes[i % len(recipes)], sizes[i // len(recipes)]) for i in chosen]
+        model = _Model(self._space, trials, recipes, self._end)
+        if total > CONFIGURATIONS:
+            # around the best of the sample: every size with its recipe, every recipe at its size
+            best = pool[int(np.argmax(model.improvement(pool)))]
+            pool += [_with_size(best, size) for size in sizes] + [_with_size(recipe, best.size) for recipe in recipes]
+        pool = [choice for choice in dict.fromkeys(pool) if choice not in tried]
+        if pool:
+            order = np.argsort(-model.improvement(pool), kind="stable")
+            yield from (pool[i] for i in order[:ANSWERS])
+
+    def _recipes(self, rng: np.random.Generator) -> list[Choice]:
+        """Everything but the size that a configuration can be, each at some size."""
+        options = {name: one for name, one in self._coordinates.distributions().items() if name not in ("u", "v")}
+        grids = [one.choices if isinstance(one, CategoricalDistribution) else () for one in options.values()]
+        if 0 < math.prod(len(grid) for grid in grids) <= RECIPES:
+            drawn = [dict(zip(options, values, strict=True)) for values in itertools.product(*grids)]
+        else:
+            drawn = [{name: _draw(one, rng) for name, one in options.items()} for _ in range(RECIPES)]
+        return list(dict.fromkeys(self._coordinates.choice({"u": 0.0, "v": 0.5, **params}) for params in drawn))
+
+    def _anywhere(self, recipes: list[Choice], rng: np.random.Generator) -> Iterator[Choice]:
+        """Draws, even along log-MAC."""
+        for _ in range(ANSWERS):
+            size = self._space.nearest(rng.uniform(), rng.uniform(0.6, 0.85))
+            yield _with_size(recipes[rng.integers(len(recipes))], size)
+
+    def _rng(self, number: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, number])
+
+
+class _Model:
+    """What is known of the students after so many trials."""
+
+    def __init__(self, space: Space, trials: Sequence[Proposal], recipes: Sequence[Choice], end: float) -> None:
+        self._space, self._end = space, end
+        self._code = _Code([*recipes, *(one.choice for one in trials)])
+        scored = [one for one in trials if one.state == "COMPLETE" and one.pesq is not None]
+        running = [one.choice for one in trials if one.state == "RUNNING"]
+        stopped = [one.choice for one in trials if one.state in ("PRUNED", "PAUSED")]
+        trained = [one.choice for one in scored]
+        process = GaussianProcess(self._of(trained), np.array([one.pesq for one in scored], np.float64))
+        self._set_front(process, trained)
+        if stopped:
+            features = self._of(stopped)
+            process = process.with_scores(features, _behind(*process.predict(features), self._best(stopped)))
+        if running:
+            features = self._of(running)
+            process = process.with_scores(features, process.predict(features)[0])
+        self._process = process
+        self._set_front(process, trained + running)
+        failed = {one.choice for one in trials if one.state == "FAIL"}
+        self._failed = [choice in failed for choice in (*trained, *failed)] if failed else []
+        self._ended = self._of([*trained, *failed]) if failed else None
+
+    def improvement(self, choices: Sequence[Choice]) -> Floats:
+        """(n,) the expected improvement of the front's hypervolume, in decades of cost times PESQ."""
+        features = self._of(choices)
+        mean, std = self._process.predict(features)
+        costs = np.array([_cost(choice) for choice in choices])
+        ends = np.append(self._costs[1:], self._end)
+        widths = np.maximum(ends[None] - np.maximum(self._costs[None], costs[:, None]), 0.0)  # (n, steps)
+        above = (mean[:, None] - self._scores[None]) / std[:, None]
+        density = np.exp(-0.5 * above**2) / math.sqrt(2 * math.pi)
+        gain = np.sum(widths * std[:, None] * (above * ndtr(above) + density), axis=1)
+        return gain * self._success(features)
+
+    def _set_front(self, process: GaussianProcess, choices: Sequence[Choice]) -> None:
+        """The front as steps: from each cost on, the best expected score of a student that costs no more."""
+        costs = np.array([_cost(choice) for choice in choices])
+        scores = process.predict(self._of(choices))[0]
+        order = np.argsort(costs, kind="stable")
+        # left of the cheapest student anything counts that is better than the worst
+        self._costs = np.concatenate([[-math.inf], costs[order]])
+        self._scores = np.concatenate([[scores.min()], np.maximum.accumulate(scores[order])])
+
+    def _best(self, choices: Sequence[Choice]) -> Floats:
+        """(n,) what the front scores at the costs of these students."""
+        costs = np.array([_cost(choice) for choice in choices])
+        return self._scores[np.searchsorted(self._costs, costs, side="right") - 1]
+
+    def _success(self, features: Features) -> Floats | float:
+        """The chance that a student ends with a score, by how similar ones did."""
+        if self._ended is None:
+            return 1.0
+        near = np.exp(-np.sum(features.distances(self._ended) * 4.0, axis=0))  # (n, ended)
+        return (1 + near @ ~np.array(self._failed)) / (1 + near.sum(axis=1))
+
+    def _of(self, choices: Sequence[Choice]) -> Features:
+        position = np.array([self._space.position(choice.size) for choice in choices], np.float64).reshape(-1, 2)
+        return Features(position, *self._code.of(choices))
+
+
+class _Code:
+    """Recipes as numbers: categories by code, quantities within 0..1, and nothing for what never differs."""
+
+    def __init__(self, choices: Sequence[Choice]) -> None:
+        values = {name: {getattr(one, name) for one in choices} for name in Choice.__dataclass_fields__}
+        varied = {name: found for name, found in values.items() if len(found) > 1 and name not in _NOT_RECIPE}
+        self._quantities = {
+            name: (min(numbers), max(numbers))
+            for name, found in varied.items()
+            if len(numbers := [value for value in found if _is_number(value)]) > 1
+        }
+        self._codes = {
+            name: {value: code for code, value in enumerate(sorted(found, key=str))}
+            for name, found in varied.items()
+            if name not in self._quantities or len(found) > sum(map(_is_number, found))
+        }
+
+    def of(self, choices: Sequence[Choice]) -> tuple[NDArray[np.intp], Floats]:
+        """(n, groups) codes and (n, quantities); where a quantity means nothing it lies in the middle."""
+        codes = [[self._group(name, getattr(one, name)) for name in self._codes] for one in choices]
+        numbers = [[self._place(name, getattr(one, name)) for name in self._quantities] for one in choices]
+        n = len(choices)
+        return np.array(codes, np.intp).reshape(n, -1), np.array(numbers, np.float64).reshape(n, -1)
+
+    def _group(self, name: str, value: Any) -> int:
+        # of a quantity that can be missing, being there is one category
+        return -1 if name in self._quantities and _is_number(value) else self._codes[name][value]
+
+    def _place(self, name: str, value: Any) -> float:
+        low, high = self._quantities[name]
+        if not _is_number(value):
+            return 0.5
+        if low > 0 and high > 10 * low:
+            return math.log(value / low) / math.log(high / low)
+        return (value - low) / (high - low)
+
+
+def _behind(mean: Floats, std: Floats, best: Floats) -> Floats:
+    """The mean of normal distributions as far as they lie below `best`."""
+    z = (best - mean) / std
+    share = np.maximum(ndtr(z), 1e-6)
+    return mean - std * np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi) / share
+
+
+def _with_size(recipe: Choice, size: Size) -> Choice:
+    return replace(recipe, f_hidden=size.f_hidden, t_hidden=size.t_hidden, bi_freq=size.bi_freq,
+                   microphones=size.microphones)  # fmt: skip
+
+
+def _cost(choice: Choice) -> float:
+    return _log_gmac(choice.size)
+
+
+@lru_cache(maxsize=10_000)
+def _log_gmac(size: Size) -> float:
+    return math.log10(paper_gmac(size))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _draw(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[rng.integers(len(distribution.choices))]
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    low, high = distribution.low, distribution.high
+    if distribution.log:
+        value = math.exp(rng.uniform(math.log(low), math.log(high)))
+    else:
+        value = rng.uniform(low, high)
+    return round(value) if isinstance(distribution, IntDistribution) else value
