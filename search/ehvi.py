@@ -78,22 +78,20 @@ class Ehvi:
             yield from self._anywhere(recipes, rng)
             return
         tried = {one.choice for one in trials}
-        sizes = self._space.feasible()
-        total = len(sizes) * len(recipes)
-        if total <= CONFIGURATIONS:
-            chosen = np.arange(total)
-        else:
-            chosen = np.sort(rng.choice(total, CONFIGURATIONS, replace=False))
-        pool = [_with_size(recipes[i % len(recipes)], sizes[i // len(recipes)]) for i in chosen]
+        sizes, places = self._space.feasible(), (len(self._space.feasible()), len(recipes))
         model = _Model(self._space, trials, recipes, self._end)
-        if total > CONFIGURATIONS:
+        if math.prod(places) <= CONFIGURATIONS:
+            pool = np.arange(math.prod(places))
+        else:
+            pool = rng.choice(math.prod(places), CONFIGURATIONS, replace=False)
+            size, recipe = np.divmod(pool[np.argmax(model.improvement(*np.divmod(pool, places[1])))], places[1])
             # around the best of the sample: every size with its recipe, every recipe at its size
-            best = pool[int(np.argmax(model.improvement(pool)))]
-            pool += [_with_size(best, size) for size in sizes] + [_with_size(recipe, best.size) for recipe in recipes]
-        pool = [choice for choice in dict.fromkeys(pool) if choice not in tried]
-        if pool:
-            order = np.argsort(-model.improvement(pool), kind="stable")
-            yield from (pool[i] for i in order[:ANSWERS])
+            around = [np.arange(places[0]) * places[1] + recipe, size * places[1] + np.arange(places[1])]
+            pool = np.unique(np.concatenate([pool, *around]))
+        gain = model.improvement(*np.divmod(pool, places[1]))
+        best = (divmod(int(pool[i]), places[1]) for i in np.argsort(-gain, kind="stable"))
+        new = (choice for size, recipe in best if (choice := _with_size(recipes[recipe], sizes[size])) not in tried)
+        yield from itertools.islice(new, ANSWERS)
 
     def _recipes(self, rng: np.random.Generator) -> list[Choice]:
         """Everything but the size that a configuration can be, each at some size."""
@@ -116,11 +114,22 @@ class Ehvi:
 
 
 class _Model:
-    """What is known of the students after so many trials."""
+    """What is known of the students after so many trials.
+
+    Args:
+        space: the sizes.
+        trials: all students so far.
+        recipes: those that are compared.
+        end: log10 GMAC up to which a student adds to the front.
+    """
 
     def __init__(self, space: Space, trials: Sequence[Proposal], recipes: Sequence[Choice], end: float) -> None:
         self._space, self._end = space, end
         self._code = _Code([*recipes, *(one.choice for one in trials)])
+        self._recipes = self._code.of(recipes)
+        sizes = space.feasible()
+        self._size_costs = np.array([_log_gmac(size) for size in sizes])
+        self._positions = np.array([space.position(size) for size in sizes])
         scored = [one for one in trials if one.state == "COMPLETE" and one.pesq is not None]
         running = [one.choice for one in trials if one.state == "RUNNING"]
         stopped = [one.choice for one in trials if one.state in ("PRUNED", "PAUSED")]
@@ -135,17 +144,23 @@ class _Model:
             process = process.with_scores(features, process.predict(features)[0])
         self._process = process
         self._set_front(process, trained + running)
-        failed = {one.choice for one in trials if one.state == "FAIL"}
-        self._failed = [choice in failed for choice in (*trained, *failed)] if failed else []
+        failed = [one.choice for one in trials if one.state == "FAIL"]
         self._ended = self._of([*trained, *failed]) if failed else None
+        self._succeeded = np.repeat([1.0, 0.0], [len(trained), len(failed)])
 
-    def improvement(self, choices: Sequence[Choice]) -> Floats:
-        """(n,) the expected improvement of the front's hypervolume, in decades of cost times PESQ."""
-        features = self._of(choices)
+    def improvement(self, sizes: NDArray[np.intp], recipes: NDArray[np.intp]) -> Floats:
+        """(n,) the expected improvement of the front's hypervolume, in decades of cost times PESQ.
+
+        Args:
+            sizes: (n,) indices of feasible sizes.
+            recipes: (n,) indices of recipes.
+        """
+        codes, quantities = self._recipes
+        features = Features(self._positions[sizes], codes[recipes], quantities[recipes])
         mean, std = self._process.predict(features)
-        costs = np.array([_cost(choice) for choice in choices])
         ends = np.append(self._costs[1:], self._end)
-        widths = np.maximum(ends[None] - np.maximum(self._costs[None], costs[:, None]), 0.0)  # (n, steps)
+        begins = np.maximum(self._costs[None], self._size_costs[sizes, None])
+        widths = np.maximum(ends[None] - begins, 0.0)  # (n, steps)
         above = (mean[:, None] - self._scores[None]) / std[:, None]
         density = np.exp(-0.5 * above**2) / math.sqrt(2 * math.pi)
         gain = np.sum(widths * std[:, None] * (above * ndtr(above) + density), axis=1)
@@ -153,7 +168,7 @@ class _Model:
 
     def _set_front(self, process: GaussianProcess, choices: Sequence[Choice]) -> None:
         """The front as steps: from each cost on, the best expected score of a student that costs no more."""
-        costs = np.array([_cost(choice) for choice in choices])
+        costs = np.array([_log_gmac(choice.size) for choice in choices])
         scores = process.predict(self._of(choices))[0]
         order = np.argsort(costs, kind="stable")
         # left of the cheapest student anything counts that is better than the worst
@@ -162,7 +177,7 @@ class _Model:
 
     def _best(self, choices: Sequence[Choice]) -> Floats:
         """(n,) what the front scores at the costs of these students."""
-        costs = np.array([_cost(choice) for choice in choices])
+        costs = np.array([_log_gmac(choice.size) for choice in choices])
         return self._scores[np.searchsorted(self._costs, costs, side="right") - 1]
 
     def _success(self, features: Features) -> Floats | float:
@@ -170,7 +185,7 @@ class _Model:
         if self._ended is None:
             return 1.0
         near = np.exp(-np.sum(features.distances(self._ended) * 4.0, axis=0))  # (n, ended)
-        return (1 + near @ ~np.array(self._failed)) / (1 + near.sum(axis=1))
+        return (1 + near @ self._succeeded) / (1 + near.sum(axis=1))
 
     def _of(self, choices: Sequence[Choice]) -> Features:
         position = np.array([self._space.position(choice.size) for choice in choices], np.float64).reshape(-1, 2)
@@ -224,10 +239,6 @@ def _behind(mean: Floats, std: Floats, best: Floats) -> Floats:
 def _with_size(recipe: Choice, size: Size) -> Choice:
     return replace(recipe, f_hidden=size.f_hidden, t_hidden=size.t_hidden, bi_freq=size.bi_freq,
                    microphones=size.microphones)  # fmt: skip
-
-
-def _cost(choice: Choice) -> float:
-    return _log_gmac(choice.size)
 
 
 @lru_cache(maxsize=10_000)
