@@ -1,0 +1,327 @@
+"""A surface of validation PESQ over students' configurations and epochs, from which learning curves can be drawn.
+
+It stands for trainings where a search shall be tested in seconds: `search_efficiency.py` asks it as a search asks Ray.
+Every surface has `mean`, `draw` and `extrapolates`; this one is fitted to recorded curves (`surface_fit.py`), the one
+in `surface_synthetic.py` is made up, and `replay.py` gives back recorded curves alone.
+
+What an epoch is: epochs are counted from 1 in the training's last stage. Two-stage KD trains as many epochs before,
+in which the output may be untrained; their PESQ means nothing, and no surface gives any (`epochs_before`). The `epochs`
+of a training are those of a stage: its cosine schedule ends there, so epoch 5 of 5 is not epoch 5 of 10.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import InputError
+from data.files import plain, read_json, write_json
+from model.ftjnf import Size
+from model.macs import paper_gmac
+from search.space import Choice
+
+Floats = NDArray[np.float64]
+FITTED = Path(__file__).parent / "curves" / "surface.json"
+"""The surface fitted to the recorded curves."""
+
+
+class PesqSurface(Protocol):
+    """What a simulated search asks."""
+
+    @property
+    def unprocessed(self) -> float:
+        """Validation PESQ of the noisy input: the hypervolume's lower end."""
+
+    @property
+    def teacher(self) -> float:
+        """Validation PESQ of the teacher."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that it knows."""
+
+    @property
+    def inits(self) -> tuple[str, ...]:
+        """The starts that it knows."""
+
+    def mean(self, size: Size, method: str, init: str, epoch: int, epochs: int) -> float:
+        """Expected validation PESQ after an epoch of the last stage.
+
+        Args:
+            size: of the student.
+            method, init: of those above.
+            epoch: from 1 to `epochs`.
+            epochs: of each stage.
+
+        Raises:
+            InputError: a method or start that the surface does not know, or an epoch out of range.
+        """
+
+    def draw(self, choice: Choice, epochs: int, rng: np.random.Generator) -> Floats:
+        """(epochs,) validation PESQ after each epoch of the last stage of one training, its seed's luck included.
+
+        `choice.repeat` plays no part: another call is another seed.
+        """
+
+    def extrapolates(self, size: Size, epochs: int | None = None) -> bool:
+        """Whether a size lies outside of the range of the recorded ones, or a training is longer than any of them."""
+
+
+def epochs_before(choice: Choice, epochs: int) -> int:
+    """Epochs of stage 1, which a training costs before its last stage begins: `epochs` for two-stage KD, else 0."""
+    return epochs if choice.alpha_schedule == "two-stage" and choice.kd_method != "none" else 0
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How trainings of one configuration differ that started from other seeds.
+
+    PESQ = mean + luck + wander: luck is one draw a training, wander changes from epoch to epoch.
+
+    Args:
+        luck: standard deviation of what stays.
+        wander: standard deviation of what changes.
+        memory: correlation of the wander of one epoch with that of the next.
+        trainings: how many of configurations that were repeated it was measured on; 0 if the deviation is that of the
+            fit's residuals, as nothing was repeated.
+        correlations: measured correlation of two epochs' deviations, 1, 2, ... epochs apart.
+    """
+
+    luck: float
+    wander: float
+    memory: float = 0.0
+    trainings: int = 0
+    correlations: tuple[float, ...] = ()
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of one epoch's PESQ over seeds."""
+        return math.hypot(self.luck, self.wander)
+
+    def draw(self, epochs: int, rng: np.random.Generator) -> Floats:
+        """(epochs,) deviations of one training from the mean."""
+        steps = rng.standard_normal(epochs) * self.wander
+        for i in range(1, epochs):
+            steps[i] = self.memory * steps[i - 1] + math.sqrt(1 - self.memory**2) * steps[i]
+        return rng.standard_normal() * self.luck + steps
+
+
+@dataclass(frozen=True)
+class Form:
+    """Which formula a surface is.
+
+    Args:
+        size: how PESQ depends on the size: a key of `SIZE_TERMS`.
+        method: "offset" (a constant a method), or "slope" (and one that grows with log MAC).
+        to_go: "common" (what is still to be learnt decays equally for all sizes), or "by size" (there is more of it, or
+            less, with log MAC).
+        clock: what time is: "epochs", or "steps", the sum of the cosine schedule's learning rates, in epochs at its
+            full rate: half of all epochs at the end.
+    """
+
+    size: str = "macs"
+    method: str = "offset"
+    to_go: str = "common"
+    clock: str = "epochs"
+
+
+CENTRE_GMAC = 0.2
+"""The cost at which the coefficients are to be read: near the middle of the recorded sizes."""
+CENTRE_SPLIT = 0.72
+"""Their usual share F/(F+T)."""
+
+
+def _decades(size: Size) -> float:
+    return math.log10(paper_gmac(size) / CENTRE_GMAC)
+
+
+def split(size: Size) -> float:
+    """F/(F+T)."""
+    return size.f_hidden / (size.f_hidden + size.t_hidden)
+
+
+def _macs(size: Size) -> dict[str, float]:
+    return {"per_decade": _decades(size)}
+
+
+def _curved(size: Size) -> dict[str, float]:
+    return {"per_decade": _decades(size), "per_decade_squared": _decades(size) ** 2}
+
+
+def _macs_split(size: Size) -> dict[str, float]:
+    away = split(size) - CENTRE_SPLIT
+    return _macs(size) | {"split": away, "split_squared": away**2}
+
+
+def _curved_split(size: Size) -> dict[str, float]:
+    return _macs_split(size) | _curved(size)
+
+
+def _widths(size: Size) -> dict[str, float]:
+    return {"per_doubling_of_F": math.log2(size.f_hidden / 32), "per_doubling_of_T": math.log2(size.t_hidden / 12)}
+
+
+def _curved_widths(size: Size) -> dict[str, float]:
+    return _widths(size) | {"per_decade_squared": _decades(size) ** 2}
+
+
+SIZE_TERMS = {
+    "macs": _macs,
+    "macs, curved": _curved,
+    "macs and split": _macs_split,
+    "macs, curved, and split": _curved_split,
+    "widths": _widths,
+    "widths, curved": _curved_widths,
+}
+"""What stands beside the coefficients for the size."""
+
+
+@lru_cache(maxsize=100_000)
+def _size_terms(name: str, size: Size) -> dict[str, float]:
+    return SIZE_TERMS[name](size)
+
+
+def clock(form: Form, epoch: int, epochs: int) -> float:
+    """Time after an epoch, in epochs, as `Form.clock` counts it."""
+    if form.clock == "epochs":
+        return float(epoch)
+    share = epoch / epochs
+    return epochs * (share / 2 + math.sin(math.pi * share) / (2 * math.pi))
+
+
+def terms(
+    form: Form, size: Size, method: str, init: str, epoch: int, epochs: int, taus: Mapping[str, float]
+) -> dict[str, float]:
+    """What stands beside each coefficient, by its name; PESQ is the sum of the products.
+
+    Args:
+        form: the formula.
+        size, method, init, epoch, epochs: as for `PesqSurface.mean`.
+        taus: time constants by start, as `form.clock` counts.
+    """
+    found = {"centre": 1.0, **_size_terms(form.size, size)}
+    if method != "none":
+        found[method] = 1.0
+        if form.method == "slope":
+            found[f"{method}_per_decade"] = _decades(size)
+    left = math.exp(-(clock(form, epoch, epochs) - 1.0) / taus[init])
+    found[f"{init}_to_go"] = -left
+    if form.to_go == "by size":
+        found[f"{init}_to_go_per_decade"] = -left * _decades(size)
+    if init != "slice":
+        found[init] = 1.0
+    if epochs != 5:
+        found["per_doubling_of_epochs"] = math.log2(epochs / 5)
+    return found
+
+
+@dataclass(frozen=True)
+class Surface:
+    """PESQ as a sum of terms, each with a coefficient that can be read; see `terms`.
+
+    Args:
+        form: the formula.
+        coefficients: by the names that `terms` gives: `centre` is what a slice without KD of 0.2 GMAC comes to in 5
+            epochs, `per_decade` what ten times the MACs add, `linear` what that method adds to `none`,
+            `slice_to_go` what a slice lacks after its first epoch, `random` what a random start never makes up.
+        taus: time constants by start.
+        noise: of seeds.
+        hull: corners, in order, of the recorded sizes' convex hull in (log10 GMAC, F/(F+T)).
+        longest: epochs a stage of the longest recorded training.
+        methods, inits: recorded ones.
+        unprocessed, teacher: validation PESQ beside the students.
+        quality: how well it fits; what `surface_fit.py` reports.
+    """
+
+    form: Form
+    coefficients: Mapping[str, float]
+    taus: Mapping[str, float]
+    noise: Noise
+    hull: tuple[tuple[float, float], ...]
+    longest: int
+    methods: tuple[str, ...]
+    inits: tuple[str, ...]
+    unprocessed: float
+    teacher: float
+    quality: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def mean(self, size: Size, method: str, init: str, epoch: int, epochs: int) -> float:
+        """See `PesqSurface.mean`."""
+        check(self, method, init, epoch, epochs)
+        found = terms(self.form, size, method, init, epoch, epochs, self.taus)
+        return sum(self.coefficients.get(name, 0.0) * value for name, value in found.items())
+
+    def draw(self, choice: Choice, epochs: int, rng: np.random.Generator) -> Floats:
+        """See `PesqSurface.draw`."""
+        return drawn(self, self.noise, choice, epochs, rng)
+
+    def extrapolates(self, size: Size, epochs: int | None = None) -> bool:
+        """See `PesqSurface.extrapolates`."""
+        point = (math.log10(paper_gmac(size)), split(size))
+        return not inside(point, self.hull) or (epochs is not None and epochs > self.longest)
+
+    def write(self, path: Path = FITTED) -> None:
+        """Writes the surface as JSON."""
+        write_json(path, plain(asdict(self)))
+
+    @classmethod
+    def read(cls, path: Path = FITTED) -> Surface:
+        """Reads what `write` wrote.
+
+        Raises:
+            InputError: the file is missing, or holds no surface.
+        """
+        values = read_json(path)
+        try:
+            noise = values["noise"] | {"correlations": tuple(values["noise"]["correlations"])}
+            made = {"form": Form(**values["form"]), "noise": Noise(**noise)}
+            made |= {name: tuple(values[name]) for name in ("methods", "inits")}
+            return cls(**values | made | {"hull": tuple((x, y) for x, y in values["hull"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path} holds no surface ({error}); fit it anew: python benchmarks/surface_fit.py"
+            ) from None
+
+
+def check(surface: PesqSurface, method: str, init: str, epoch: int, epochs: int) -> None:
+    """Refuses what a surface does not know.
+
+    Raises:
+        InputError: a method or start that was not recorded, or an epoch out of range.
+    """
+    for kind, value, known in (("method", method, surface.methods), ("start", init, surface.inits)):
+        if value not in known:
+            raise InputError(f"the surface knows no {kind} {value!r}; use {', '.join(known)}")
+    if not 1 <= epoch <= epochs:
+        raise InputError(f"epoch {epoch} of {epochs} does not exist; epochs are counted from 1")
+
+
+def drawn(surface: PesqSurface, noise: Noise, choice: Choice, epochs: int, rng: np.random.Generator) -> Floats:
+    """(epochs,) mean and noise of one training."""
+    size, method, init = choice.size, choice.kd_method, choice.init
+    means = [surface.mean(size, method, init, epoch, epochs) for epoch in range(1, epochs + 1)]
+    return np.array(means) + noise.draw(epochs, rng)
+
+
+def inside(point: tuple[float, float], hull: Sequence[tuple[float, float]]) -> bool:
+    """Whether a point lies in a convex polygon whose corners go round counter-clockwise, its edge included.
+
+    A hull of two corners is a line, of one a point.
+    """
+    x, y = point
+    edges = list(zip(hull, [*hull[1:], hull[0]], strict=True))
+    if len(hull) < 3:
+        (ax, ay), (bx, by) = edges[0]
+        return (
+            abs((bx - ax) * (y - ay) - (by - ay) * (x - ax)) < 1e-9
+            and min(ax, bx) - 1e-9 <= x <= max(ax, bx) + 1e-9
+            and min(ay, by) - 1e-9 <= y <= max(ay, by) + 1e-9
+        )
+    return all((bx - ax) * (y - ay) - (by - ay) * (x - ax) >= -1e-9 for (ax, ay), (bx, by) in edges)

@@ -1,0 +1,319 @@
+"""Fits the surface of PESQ to the recorded curves, and says how far it is to be trusted.
+
+    python benchmarks/surface_fit.py [--curves FILE] [--out FILE] [--json]
+
+Forms are compared by their error for configurations that were left out of the fit; the one with the fewest coefficients
+among those within 2 % of the best is kept and written. Only trainings by the standard settings count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.curve import RECORDED, Curve, read_curves, repeats
+from benchmarks.surface import FITTED, SIZE_TERMS, Floats, Form, Noise, Surface, split, terms
+from data.errors import InputError, run_command
+from data.flags import CommandParser
+from model.macs import paper_gmac
+
+TAUS = {"slice": (0.4, 0.7, 1.2, 2.0), "random": (0.7, 1.2, 2.0, 3.5)}
+"""Time constants that are tried, in the clock's epochs; shorter ones are over before the first score."""
+FORMS = tuple(
+    Form(*parts)
+    for parts in itertools.product(SIZE_TERMS, ("offset", "slope"), ("common", "by size"), ("epochs", "steps"))
+)
+NEARLY = 1.02
+"""Errors whose ratio is below this count as equal."""
+MEMORIES = (0.0, 0.2, 0.4, 0.6, 0.8)
+
+
+def main(words: list[str] | None = None) -> None:
+    """The command line."""
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--curves", type=Path, default=RECORDED, help="recorded curves (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=FITTED, help="of the surface (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the surface as one JSON object")
+    arguments = parser.parse_args(words)
+    surface = fit(read_curves(arguments.curves))
+    surface.write(arguments.out)
+    if arguments.json:
+        print(arguments.out.read_text(encoding="utf-8"))
+    else:
+        show(surface)
+
+
+@dataclass(frozen=True)
+class Points:
+    """All scored epochs of the curves.
+
+    Args:
+        curves: (points,) whose they are.
+        epochs: (points,) epoch in the last stage, from 1.
+        pesq: (points,).
+    """
+
+    curves: list[Curve]
+    epochs: list[int]
+    pesq: Floats
+
+    @classmethod
+    def of(cls, curves: Sequence[Curve]) -> Points:
+        """The scored epochs of some curves."""
+        found = [
+            (curve, epoch, value)
+            for curve in curves
+            for epoch, value in enumerate(curve.last_stage, 1)
+            if not math.isnan(value)
+        ]  # fmt: skip
+        return cls([one for one, _, _ in found], [epoch for _, epoch, _ in found], np.array([v for _, _, v in found]))
+
+    def matrix(self, form: Form, taus: dict[str, float]) -> tuple[list[str], Floats]:
+        """Names of the coefficients and (points, coefficients) what stands beside them."""
+        rows = [
+            terms(form, curve.choice.size, curve.choice.kd_method, curve.choice.init, epoch,
+                  curve.train["epochs"], taus)
+            for curve, epoch in zip(self.curves, self.epochs, strict=True)
+        ]  # fmt: skip
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        return names, np.array([[row.get(name, 0.0) for name in names] for row in rows])
+
+    def groups(self, of: str) -> NDArray[np.int64]:
+        """(points,) number of the configuration, or of the size."""
+        keys = [curve.configuration if of == "configuration" else str(curve.choice.size) for curve in self.curves]
+        order = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        return np.array([order[key] for key in keys])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A form with its best coefficients, and its errors."""
+
+    form: Form
+    coefficients: dict[str, float]
+    taus: dict[str, float]
+    residuals: Floats
+    left_out: dict[str, Floats]
+
+    def error(self, of: str = "configuration") -> float:
+        """Root mean square error for configurations (or sizes) that were left out."""
+        return float(np.sqrt(np.mean(self.left_out[of] ** 2)))
+
+
+def fit(curves: Sequence[Curve]) -> Surface:
+    """The surface of some curves.
+
+    Raises:
+        InputError: there are fewer than three configurations of standard settings.
+    """
+    used = [curve for curve in curves if curve.standard and curve.choice.init in TAUS]
+    groups = repeats(used)
+    if len(groups) < 3:
+        raise InputError(f"{len(groups)} configurations of standard settings are too few for a surface; record more")
+    points = Points.of(used)
+    inits = tuple(name for name in TAUS if any(curve.choice.init == name for curve in used))
+    fits = [fit_form(points, form, inits) for form in FORMS]
+    lowest = min(one.error() for one in fits)
+    best = min(
+        (one for one in fits if one.error() <= NEARLY * lowest),
+        key=lambda one: (len(one.coefficients), round(one.error(), 4)),
+    )
+    noise = seed_noise(list(groups.values()))
+    if noise is None:
+        noise = Noise(luck=0.0, wander=float(np.sqrt(np.mean(best.residuals**2))))
+    beside = used[0].beside
+    corners = convex_hull([(math.log10(paper_gmac(c.choice.size)), split(c.choice.size)) for c in used])
+    surface = Surface(
+        form=best.form,
+        coefficients=best.coefficients,
+        taus=best.taus,
+        noise=noise,
+        hull=tuple(corners),
+        longest=max(curve.train["epochs"] for curve in used),
+        methods=tuple(dict.fromkeys(["none", *(curve.choice.kd_method for curve in used)])),
+        inits=inits,
+        unprocessed=float(beside["unprocessed"] or math.nan),
+        teacher=float(beside["teacher"] or math.nan),
+    )
+    return replace(surface, quality=quality(points, best, fits, noise, len(used), len(groups)))
+
+
+def fit_form(points: Points, form: Form, inits: Sequence[str]) -> Fit:
+    """The least-squares fit of one form, and its errors for what is left out; time constants are fitted each time."""
+    options = [dict(zip(inits, values, strict=True)) for values in itertools.product(*(TAUS[i] for i in inits))]
+    made = [points.matrix(form, taus) for taus in options]
+    designs = [x for _, x in made]
+    y = points.pesq
+    whole = [_normal(x, y) for x in designs]
+    best, solution = _best(whole)
+    left_out = {}
+    for of in ("configuration", "size"):
+        groups = points.groups(of)
+        errors = np.empty(len(y))
+        for group in range(groups.max() + 1):
+            out = groups == group
+            parts = [_normal(x[out], y[out]) for x in designs]
+            at, found = _best([_less(all_, part) for all_, part in zip(whole, parts, strict=True)])
+            errors[out] = y[out] - designs[at][out] @ found
+        left_out[of] = errors
+    coefficients = {name: float(value) for name, value in zip(made[best][0], solution, strict=True)}
+    return Fit(form, coefficients, options[best], y - designs[best] @ solution, left_out)
+
+
+Normal = tuple[Floats, Floats, float]
+"""The products x'x, x'y and y'y, which a group of points adds its share to."""
+
+
+def _normal(x: Floats, y: Floats) -> Normal:
+    return x.T @ x, x.T @ y, float(y @ y)
+
+
+def _less(whole: Normal, part: Normal) -> Normal:
+    return whole[0] - part[0], whole[1] - part[1], whole[2] - part[2]
+
+
+def _best(options: Sequence[Normal]) -> tuple[int, Floats]:
+    """Which option fits best by least squares, and its coefficients; of what the points do not tell, the smallest."""
+    found = []
+    for i, (xx, xy, yy) in enumerate(options):
+        solution = np.linalg.pinv(xx, rcond=1e-10, hermitian=True) @ xy
+        found.append((yy - 2 * float(solution @ xy) + float(solution @ xx @ solution), i, solution))
+    _, best, solution = min(found, key=lambda one: one[:2])
+    return best, solution
+
+
+def seed_noise(groups: Sequence[Sequence[Curve]]) -> Noise | None:
+    """How repeats of one configuration differ, or None if nothing was repeated.
+
+    The covariance of the deviations from each configuration's and epoch's mean, pooled, by the distance of the epochs:
+    what is left at any distance is luck, and what decays is wander with a memory.
+
+    Args:
+        groups: curves by configuration.
+    """
+    products: dict[int, list[tuple[float, float]]] = {}
+    trainings = 0
+    for group in groups:
+        if len(group) < 2:
+            continue
+        trainings += len(group)
+        table = np.array([curve.last_stage for curve in group])
+        complete = ~np.isnan(table).any(axis=0)  # an epoch counts where all repeats were scored
+        away = table - table.mean(axis=0)
+        for i, j in itertools.combinations_with_replacement(np.flatnonzero(complete).tolist(), 2):
+            products.setdefault(j - i, []).append((float(np.sum(away[:, i] * away[:, j])), len(group) - 1.0))
+    if not products.get(0):
+        return None
+    covariances = {lag: sum(s for s, _ in found) / sum(n for _, n in found) for lag, found in products.items()}
+    counts = {lag: sum(n for _, n in found) for lag, found in products.items()}
+    lags = sorted(covariances)
+    target = np.array([covariances[lag] for lag in lags])
+    weight = np.sqrt([counts[lag] for lag in lags])
+    weight[0] *= 10  # the deviation itself is what most depends on
+    fits = []
+    for memory in MEMORIES if len(lags) > 2 else (0.0,):
+        decay = np.array([memory**lag for lag in lags])  # 0**0 is 1
+        for x in (np.stack([np.ones(len(lags)), decay], 1), np.ones((len(lags), 1)), decay[:, None]):
+            found = np.linalg.lstsq(x * weight[:, None], target * weight, rcond=None)[0]
+            if (found >= 0).all():
+                shares = np.zeros(2)
+                shares[[0, 1] if x.shape[1] == 2 else ([0] if (x == 1).all() else [1])] = found
+                fits.append((float(np.sum(((x @ found - target) * weight) ** 2)), memory, shares))
+    _, memory, (luck, wander) = min(fits, key=lambda one: one[0])
+    correlations = tuple(float(covariances[lag] / covariances[0]) for lag in lags[1:])
+    return Noise(math.sqrt(luck), math.sqrt(wander), memory, trainings, correlations)
+
+
+def quality(
+    points: Points, best: Fit, fits: Sequence[Fit], noise: Noise, trainings: int, configurations: int
+) -> dict[str, Any]:
+    """How well a fit does: errors in PESQ, root mean square, over all scored epochs unless it says otherwise."""
+    y = points.pesq
+    lacking = []
+    groups = points.groups("configuration")
+    for group in range(groups.max() + 1):
+        mine = groups == group
+        count = len({id(curve) for curve, yes in zip(points.curves, mine, strict=True) if yes})
+        lacking.append(float(best.residuals[mine].mean()) ** 2 - noise.luck**2 / count)
+    last = np.array([e == curve.train["epochs"] for curve, e in zip(points.curves, points.epochs, strict=True)])
+    return {
+        "trainings": trainings,
+        "configurations": configurations,
+        "scored_epochs": len(y),
+        "r2": 1 - float(np.sum(best.residuals**2) / np.sum((y - y.mean()) ** 2)),
+        "residual": float(np.sqrt(np.mean(best.residuals**2))),
+        "seed_noise": noise.std if noise.trainings else None,
+        "configuration_misfit": math.sqrt(max(0.0, float(np.mean(lacking)))),
+        "left_out_configuration": best.error(),
+        "left_out_configuration_last_epoch": float(np.sqrt(np.mean(best.left_out["configuration"][last] ** 2))),
+        "left_out_size": best.error("size"),
+        "spread_of_pesq": float(y.std()),
+        "forms": [
+            {
+                **{name: getattr(one.form, name) for name in ("size", "method", "to_go", "clock")},
+                "coefficients": len(one.coefficients),
+                "left_out_configuration": one.error(),
+                "left_out_size": one.error("size"),
+            }
+            for one in sorted(fits, key=Fit.error)
+        ],
+    }
+
+
+def convex_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The corners of the smallest convex polygon around the points, counter-clockwise (Andrew's monotone chain)."""
+    ordered = sorted(set(points))
+    if len(ordered) < 3:
+        return ordered
+
+    def half(sequence: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+        chain: list[tuple[float, float]] = []
+        for x, y in sequence:
+            while len(chain) > 1:
+                (ax, ay), (bx, by) = chain[-2:]
+                if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 1e-12:
+                    break
+                chain.pop()
+            chain.append((x, y))
+        return chain[:-1]
+
+    return half(ordered) + half(ordered[::-1])
+
+
+def show(surface: Surface) -> None:
+    """Prints a surface for people."""
+    found, form, noise = surface.quality, surface.form, surface.noise
+    print(
+        f"{found['trainings']} trainings of {found['configurations']} configurations, {found['scored_epochs']} scored "
+        f"epochs; PESQ spreads by {found['spread_of_pesq']:.4f}"
+    )
+    print(f"kept form: size by {form.size}, method by {form.method}, to go {form.to_go}, time by {form.clock}")
+    for name, value in surface.coefficients.items():
+        print(f"  {name:28} {value:+.4f}")
+    print("  time constants: " + ", ".join(f"{name} {tau:g}" for name, tau in surface.taus.items()))
+    for name in ("r2", "residual", "seed_noise", "configuration_misfit", "left_out_configuration",
+                 "left_out_configuration_last_epoch", "left_out_size"):  # fmt: skip
+        print(f"  {name:34} " + ("-" if found[name] is None else f"{found[name]:.4f}"))
+    apart = ", ".join(f"{value:.2f}" for value in noise.correlations)
+    print(
+        f"seeds ({noise.trainings} trainings): luck {noise.luck:.4f}, wander {noise.wander:.4f}, memory "
+        f"{noise.memory:g}; correlation of epochs 1, 2, ... apart: {apart or '-'}"
+    )
+    print("forms by their error for a configuration left out:")
+    for one in found["forms"]:
+        print(
+            f"  {one['size']:24} {one['method']:7} {one['to_go']:8} {one['clock']:7} {one['coefficients']:3} terms  "
+            f"{one['left_out_configuration']:.4f}  (size left out {one['left_out_size']:.4f})"
+        )
+
+
+if __name__ == "__main__":
+    run_command(main)
