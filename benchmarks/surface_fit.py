@@ -2,8 +2,10 @@
 
     python benchmarks/surface_fit.py [--curves FILE] [--out FILE] [--json]
 
-Forms are compared by their error for configurations that were left out of the fit; the one with the fewest coefficients
-among those within 2 % of the best is kept and written. Only trainings by the standard settings count.
+A surface is asked for sizes that were not recorded. So forms are compared by their error for sizes that were left out
+of the fit, and the one with the fewest coefficients among those within 2 % of the best is kept and written. Forms that
+come out unsound (PESQ that falls where MACs grow at the usual split, or a split that is worst in the middle) are not
+kept: a search would run after their errors. Only trainings by the standard settings count.
 """
 
 from __future__ import annotations
@@ -20,9 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.curve import RECORDED, Curve, read_curves, repeats
-from benchmarks.surface import FITTED, SIZE_TERMS, Floats, Form, Noise, Surface, split, terms
+from benchmarks.hull import convex_hull
+from benchmarks.seed_noise import seed_noise
+from benchmarks.surface import FITTED, Floats, Noise, Surface
+from benchmarks.surface_terms import CENTRE_SPLIT, SIZE_TERMS, Form, split, terms
 from data.errors import InputError, run_command
 from data.flags import CommandParser
+from model.ftjnf import Size
 from model.macs import paper_gmac
 
 TAUS = {"slice": (0.4, 0.7, 1.2, 2.0), "random": (0.7, 1.2, 2.0, 3.5)}
@@ -33,7 +39,6 @@ FORMS = tuple(
 )
 NEARLY = 1.02
 """Errors whose ratio is below this count as equal."""
-MEMORIES = (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
 def main(words: list[str] | None = None) -> None:
@@ -112,7 +117,7 @@ def fit(curves: Sequence[Curve]) -> Surface:
     """The surface of some curves.
 
     Raises:
-        InputError: there are fewer than three configurations of standard settings.
+        InputError: there are fewer than three configurations of standard settings, or PESQ falls with their MACs.
     """
     used = [curve for curve in curves if curve.standard and curve.choice.init in TAUS]
     groups = repeats(used)
@@ -121,14 +126,19 @@ def fit(curves: Sequence[Curve]) -> Surface:
     points = Points.of(used)
     inits = tuple(name for name in TAUS if any(curve.choice.init == name for curve in used))
     fits = [fit_form(points, form, inits) for form in FORMS]
-    lowest = min(one.error() for one in fits)
+    candidates = [one for one in fits if sound(one, used)]
+    if not candidates:
+        raise InputError(
+            "no form has PESQ that grows with the MACs of these curves; record more sizes, repeats or epochs"
+        )
+    lowest = min(one.error("size") for one in candidates)
     best = min(
-        (one for one in fits if one.error() <= NEARLY * lowest),
-        key=lambda one: (len(one.coefficients), round(one.error(), 4)),
+        (one for one in candidates if one.error("size") <= NEARLY * lowest),
+        key=lambda one: (len(one.coefficients), round(one.error("size"), 4)),
     )
     noise = seed_noise(list(groups.values()))
     if noise is None:
-        noise = Noise(luck=0.0, wander=float(np.sqrt(np.mean(best.residuals**2))))
+        noise = _noise_of_residuals(best.residuals, points.groups("configuration"))
     beside = used[0].beside
     corners = convex_hull([(math.log10(paper_gmac(c.choice.size)), split(c.choice.size)) for c in used])
     surface = Surface(
@@ -144,6 +154,31 @@ def fit(curves: Sequence[Curve]) -> Surface:
         teacher=float(beside["teacher"] or math.nan),
     )
     return replace(surface, quality=quality(points, best, fits, noise, len(used), len(groups)))
+
+
+def _noise_of_residuals(residuals: Floats, groups: NDArray[np.int64]) -> Noise:
+    """What takes the place of the noise of seeds where nothing was repeated: a curve's mean residual, and the rest."""
+    shared = np.array([residuals[groups == group].mean() for group in groups])
+    return Noise(luck=float(np.sqrt(np.mean(shared**2))), wander=float(np.sqrt(np.mean((residuals - shared) ** 2))))
+
+
+def sound(one: Fit, curves: Sequence[Curve]) -> bool:
+    """Whether more MACs never cost PESQ at the usual split, and no split is worse than those on both of its sides.
+
+    Args:
+        one: the fit.
+        curves: what it is a fit of; checked over the range of their costs.
+    """
+    if one.coefficients.get("split_squared", 0.0) > 0:
+        return False
+    dear = max(curve.gmac for curve in curves)
+    cheap = min(curve.gmac for curve in curves)
+    usual = [Size(f, round(f * (1 / CENTRE_SPLIT - 1))) for f in range(4, 512, 2)]
+    means = []
+    for size in (size for size in usual if cheap <= paper_gmac(size) <= dear):
+        found = terms(one.form, size, "none", "slice", 5, 5, one.taus | {"slice": one.taus.get("slice", 1.0)})
+        means.append(sum(one.coefficients.get(name, 0.0) * value for name, value in found.items()))
+    return bool((np.diff(means) >= -1e-6).all())
 
 
 def fit_form(points: Points, form: Form, inits: Sequence[str]) -> Fit:
@@ -190,48 +225,6 @@ def _best(options: Sequence[Normal]) -> tuple[int, Floats]:
     return best, solution
 
 
-def seed_noise(groups: Sequence[Sequence[Curve]]) -> Noise | None:
-    """How repeats of one configuration differ, or None if nothing was repeated.
-
-    The covariance of the deviations from each configuration's and epoch's mean, pooled, by the distance of the epochs:
-    what is left at any distance is luck, and what decays is wander with a memory.
-
-    Args:
-        groups: curves by configuration.
-    """
-    products: dict[int, list[tuple[float, float]]] = {}
-    trainings = 0
-    for group in groups:
-        if len(group) < 2:
-            continue
-        trainings += len(group)
-        table = np.array([curve.last_stage for curve in group])
-        complete = ~np.isnan(table).any(axis=0)  # an epoch counts where all repeats were scored
-        away = table - table.mean(axis=0)
-        for i, j in itertools.combinations_with_replacement(np.flatnonzero(complete).tolist(), 2):
-            products.setdefault(j - i, []).append((float(np.sum(away[:, i] * away[:, j])), len(group) - 1.0))
-    if not products.get(0):
-        return None
-    covariances = {lag: sum(s for s, _ in found) / sum(n for _, n in found) for lag, found in products.items()}
-    counts = {lag: sum(n for _, n in found) for lag, found in products.items()}
-    lags = sorted(covariances)
-    target = np.array([covariances[lag] for lag in lags])
-    weight = np.sqrt([counts[lag] for lag in lags])
-    weight[0] *= 10  # the deviation itself is what most depends on
-    fits = []
-    for memory in MEMORIES if len(lags) > 2 else (0.0,):
-        decay = np.array([memory**lag for lag in lags])  # 0**0 is 1
-        for x in (np.stack([np.ones(len(lags)), decay], 1), np.ones((len(lags), 1)), decay[:, None]):
-            found = np.linalg.lstsq(x * weight[:, None], target * weight, rcond=None)[0]
-            if (found >= 0).all():
-                shares = np.zeros(2)
-                shares[[0, 1] if x.shape[1] == 2 else ([0] if (x == 1).all() else [1])] = found
-                fits.append((float(np.sum(((x @ found - target) * weight) ** 2)), memory, shares))
-    _, memory, (luck, wander) = min(fits, key=lambda one: one[0])
-    correlations = tuple(float(covariances[lag] / covariances[0]) for lag in lags[1:])
-    return Noise(math.sqrt(luck), math.sqrt(wander), memory, trainings, correlations)
-
-
 def quality(
     points: Points, best: Fit, fits: Sequence[Fit], noise: Noise, trainings: int, configurations: int
 ) -> dict[str, Any]:
@@ -242,7 +235,8 @@ def quality(
     for group in range(groups.max() + 1):
         mine = groups == group
         count = len({id(curve) for curve, yes in zip(points.curves, mine, strict=True) if yes})
-        lacking.append(float(best.residuals[mine].mean()) ** 2 - noise.luck**2 / count)
+        by_chance = noise.luck**2 / count + noise.wander**2 / mine.sum() if noise.trainings else 0.0
+        lacking.append(float(best.residuals[mine].mean()) ** 2 - by_chance)
     last = np.array([e == curve.train["epochs"] for curve, e in zip(points.curves, points.epochs, strict=True)])
     return {
         "trainings": trainings,
@@ -262,30 +256,11 @@ def quality(
                 "coefficients": len(one.coefficients),
                 "left_out_configuration": one.error(),
                 "left_out_size": one.error("size"),
+                "sound": sound(one, list({id(curve): curve for curve in points.curves}.values())),
             }
-            for one in sorted(fits, key=Fit.error)
+            for one in sorted(fits, key=lambda one: one.error("size"))
         ],
     }
-
-
-def convex_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The corners of the smallest convex polygon around the points, counter-clockwise (Andrew's monotone chain)."""
-    ordered = sorted(set(points))
-    if len(ordered) < 3:
-        return ordered
-
-    def half(sequence: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-        chain: list[tuple[float, float]] = []
-        for x, y in sequence:
-            while len(chain) > 1:
-                (ax, ay), (bx, by) = chain[-2:]
-                if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 1e-12:
-                    break
-                chain.pop()
-            chain.append((x, y))
-        return chain[:-1]
-
-    return half(ordered) + half(ordered[::-1])
 
 
 def show(surface: Surface) -> None:
@@ -307,11 +282,12 @@ def show(surface: Surface) -> None:
         f"seeds ({noise.trainings} trainings): luck {noise.luck:.4f}, wander {noise.wander:.4f}, memory "
         f"{noise.memory:g}; correlation of epochs 1, 2, ... apart: {apart or '-'}"
     )
-    print("forms by their error for a configuration left out:")
+    print("forms by their error for a size left out:")
     for one in found["forms"]:
         print(
             f"  {one['size']:24} {one['method']:7} {one['to_go']:8} {one['clock']:7} {one['coefficients']:3} terms  "
-            f"{one['left_out_configuration']:.4f}  (size left out {one['left_out_size']:.4f})"
+            f"{one['left_out_size']:.4f}  (configuration left out {one['left_out_configuration']:.4f})"
+            + ("" if one["sound"] else "  unsound")
         )
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.surface import Floats, Noise, check, drawn, split
+from benchmarks.surface import Floats, Noise, check, drawn
+from benchmarks.surface_terms import split
 from model.ftjnf import Size
 from model.macs import paper_gmac
 from search.space import Choice
