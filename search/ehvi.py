@@ -32,10 +32,10 @@ from search.coordinates import Coordinates
 from search.process import Features, Floats, GaussianProcess
 from search.proposal import Proposal
 from search.space import Choice, Space
-from search.start import start
+from search.start import START, start
 
 BEGIN = 6
-"""Students that are proposed before any score counts."""
+"""Students of the stratified start that come first in any case; more of it only as long as there are no scores."""
 ENOUGH = 3
 """Finished students that a model is made of, at least."""
 RECIPES = 512
@@ -62,18 +62,18 @@ class Ehvi:
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space, self._seed, self._coordinates = space, seed, Coordinates(space)
-        self._start = list(itertools.islice(start(space, BEGIN, self._rng(0)), BEGIN))
+        self._start = list(start(space, START, self._rng(0)))
         self._end = math.log10(
             max(space.budget.readings()["GMAC"], paper_gmac(space.feasible()[-1]) * 1.02)
         )  # a little beyond the dearest, so that it can add something
 
     def candidates(self, number: int, trials: Sequence[Proposal]) -> Iterator[Choice]:
         """The configurations of the largest expected improvement."""
-        if number < len(self._start):
-            yield self._start[number]
         rng = self._rng(number)
         recipes = self._recipes(rng)
         scored = [one for one in trials if one.state == "COMPLETE" and one.pesq is not None]
+        first = self._start[:BEGIN] if len(scored) >= ENOUGH else self._start
+        yield from first[number : number + 1]
         if len(scored) < ENOUGH:
             yield from self._anywhere(recipes, rng)
             return
