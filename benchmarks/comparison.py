@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.curve import Curve, repeats
+from benchmarks.curve import DRAWS, Curve, repeats
 
 Floats = NDArray[np.float64]
-DRAWS = 4000
 LEVEL = 0.95
 
 
@@ -80,9 +79,14 @@ class Difference:
         """Whether the interval leaves zero out, seeds and all."""
         return self.judged and (self.low > 0 or self.high < 0)
 
+    @property
+    def better(self) -> bool:
+        """Whether the first is above the other for all that clips and seeds say."""
+        return self.apart and self.low > 0
+
     def text(self) -> str:
         """`+0.012 (-0.003 to +0.027), not told apart`."""
-        verdict = ("better" if self.low > 0 else "worse") if self.apart else "not told apart"
+        verdict = ("better" if self.better else "worse") if self.apart else "not told apart"
         verdict = verdict if self.judged else "one seed"
         return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f}), {verdict}"
 
@@ -96,16 +100,15 @@ def compare(pairs: Iterable[tuple[Sequence[Curve], Sequence[Curve]]], seeds: See
     Args:
         pairs: for instance one of a method and `none` at one size, or one at each size.
         seeds: how trainings differ.
-        seed: of the draws.
+        seed: of the draws of seeds.
     """
     found = list(pairs)
-    rng = np.random.default_rng(seed)
-    clips = len(found[0][0][0].clips)
-    drawn = rng.integers(0, clips, (DRAWS, clips))
-    ours = np.mean([_means(one, drawn) for one, _ in found], axis=0)
-    others = np.mean([_means(other, drawn) for _, other in found], axis=0)
+    ours = np.mean([_redrawn(one) for one, _ in found], axis=0)
+    others = np.mean([_redrawn(other) for _, other in found], axis=0)
     share = sum(1 / len(one) + 1 / len(other) for one, other in found) / len(found) ** 2
-    low, high = np.quantile(ours - others + seeds.draws(share, rng), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(
+        ours - others + seeds.draws(share, np.random.default_rng(seed)), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    )
     return Difference(
         mean=float(np.mean([mean_pesq(one) for one, _ in found])),
         other=float(np.mean([mean_pesq(other) for _, other in found])),
@@ -128,8 +131,6 @@ def seed_interval(curves: Sequence[Curve], seeds: SeedSpread, seed: int = 0) -> 
     return float(low), float(high)
 
 
-def _means(curves: Sequence[Curve], drawn: NDArray[np.int64]) -> Floats:
-    """(draws,) mean over seeds of `pesq_summary` of the drawn clips."""
-    tables = np.stack([curve.table for curve in curves])  # (seeds, clips, SNRs)
-    summaries = [np.nanmedian(table[drawn], axis=1).mean(axis=1) for table in tables]
-    return np.mean(summaries, axis=0)
+def _redrawn(curves: Sequence[Curve]) -> Floats:
+    """(DRAWS,) mean over seeds of PESQ over the drawn clips."""
+    return np.mean([curve.redrawn for curve in curves], axis=0)

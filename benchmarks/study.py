@@ -75,7 +75,8 @@ class Study:
             if not short:
                 continue
             row = [size, _mean(short), _mean(long)]
-            found = {}
+            found: dict[str, Difference] = {}
+            longer: dict[str, Difference] = {}
             for method in self.methods:
                 ours = self.group(size, method)
                 if not ours:
@@ -85,9 +86,13 @@ class Study:
                 differences[f"{size}_{method}_over_none_{SHORT}"] = _numbers(found[method])
                 row += [_mean(ours), found[method].text()]
                 if long:
-                    differences[f"{size}_{method}_over_none_{LONG}"] = _numbers(compare([(ours, long)], self.seeds))
-            better = [method for method, one in found.items() if one.apart and one.low > 0]
-            row.append(" or ".join(style(method).name for method in better) if better else style("none").name)
+                    longer[method] = compare([(ours, long)], self.seeds)
+                    differences[f"{size}_{method}_over_none_{LONG}"] = _numbers(longer[method])
+            better = [method for method, one in found.items() if one.better]
+            names = [style(method).name for method in better] or [style("none").name]
+            if any(method in longer and not longer[method].better for method in better):
+                names.append(f"no KD for {LONG} epochs")
+            row.append(" or ".join(names) if self.seeds.freedom else "not known yet")
             rows.append(row)
         for epochs in (SHORT, LONG):
             row = [f"all, against none in {epochs} epochs", "", ""]

@@ -6,7 +6,8 @@ in `surface_synthetic.py` is made up, and `replay.py` gives back recorded curves
 
 What an epoch is: epochs are counted from 1 in the training's last stage. Two-stage KD trains as many epochs before,
 in which the output may be untrained; their PESQ means nothing, and no surface gives any (`epochs_before`). The `epochs`
-of a training are those of a stage: its cosine schedule ends there, so epoch 5 of 5 is not epoch 5 of 10.
+of a training are those of a stage: its cosine schedule ends there, so epoch 5 of 5 is not epoch 5 of 10. Alpha
+schedules other than two-stage were not recorded; the surfaces take no notice of the schedule.
 """
 
 from __future__ import annotations

@@ -282,8 +282,8 @@ def show(surface: Surface) -> None:
         f"seeds ({noise.trainings} trainings): luck {noise.luck:.4f}, wander {noise.wander:.4f}, memory "
         f"{noise.memory:g}; correlation of epochs 1, 2, ... apart: {apart or '-'}"
     )
-    print("forms by their error for a size left out:")
-    for one in found["forms"]:
+    print("the best forms by their error for a size left out:")
+    for one in found["forms"][:12]:
         print(
             f"  {one['size']:24} {one['method']:7} {one['to_go']:8} {one['clock']:7} {one['coefficients']:3} terms  "
             f"{one['left_out_size']:.4f}  (configuration left out {one['left_out_configuration']:.4f})"

@@ -101,17 +101,27 @@ class ExampleSet:
 
 def scenes_of(source: SceneSource, spec: SetSpec) -> Iterator[Scene]:
     """The scenes of a set, each from a generator of its own, so that one does not depend on the number of others."""
+    for number in range(spec.clips):
+        yield from scenes_of_clip(source, spec, number)
+
+
+def scenes_of_clip(source: SceneSource, spec: SetSpec, number: int) -> Iterator[Scene]:
+    """The scene of one clip of a set, or its five scenes in a "score" set, in the order of `SNRS_DB`.
+
+    Args:
+        source, spec: of the set. Another array in the source gives the same scenes, heard from other places.
+        number: of the clip in the set, from 0 on.
+    """
     order = np.random.default_rng([spec.seed, 0]).permutation(len(source.speech))
     longest = round(spec.seconds * RATE)
-    for number in range(spec.clips):
-        clip = int(order[number % len(order)])
-        if spec.role != "score":
-            yield source.draw(np.random.default_rng([spec.seed, 1, number]), clip, longest)
-            continue
-        own = len(source.speech.samples(clip))
-        for snr in SNRS_DB:  # the same generator: the five examples of a clip differ in SNR only
-            rng = np.random.default_rng([spec.seed, 1, number])
-            yield source.draw(rng, clip, None if own <= longest else longest, snr)
+    clip = int(order[number % len(order)])
+    if spec.role != "score":
+        yield source.draw(np.random.default_rng([spec.seed, 1, number]), clip, longest)
+        return
+    own = len(source.speech.samples(clip))
+    for snr in SNRS_DB:  # the same generator: the five examples of a clip differ in SNR only
+        rng = np.random.default_rng([spec.seed, 1, number])
+        yield source.draw(rng, clip, None if own <= longest else longest, snr)
 
 
 def set_key(source: SceneSource, sounds: str, spec: SetSpec) -> dict[str, Any]:

@@ -28,6 +28,9 @@ MOST_HOURS = 38.0
 RESPONSES = {"train": 5000, "val": 1000, "test": 1000}
 """Most room responses that are decoded without being asked for more; SLR26 has 60 000 of 600 rooms."""
 
+TEST_SEED = 3
+"""Added to a plan's seed, the seed of its test scenes."""
+
 
 @dataclass(frozen=True)
 class DataPlan:
@@ -183,17 +186,7 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
     cache = cache or cache_root()
     tell = progress or (lambda what, share: None)
     array = Array.parse(plan.array)
-    if plan.speech is not None and plan.noise is not None and plan.rirs is not None:
-        folders = (Path(plan.speech), Path(plan.noise), Path(plan.rirs))
-    else:
-        tell("demo corpus", 0.0)
-        demo = demo_corpus()
-        folders = (demo.speech, demo.noise, demo.rirs)
-    hours, responses = plan.limits()
-    banks = load_corpora(
-        *folders, cache / "banks", hours=hours, responses=responses, clip_seconds=plan.clip_seconds,
-        seed=plan.split_seed, progress=progress,
-    )  # fmt: skip
+    folders, banks = _corpora(plan, cache, tell)
 
     def source(split: str) -> SceneSource:
         return SceneSource(banks[split].speech, banks[split].noise, banks[split].rirs, array)
@@ -216,7 +209,7 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
         train,
         fixed("val", "val", plan.val_clips, plan.clip_seconds, plan.seed + 1),
         fixed("score", "val", score_clips, plan.longest_seconds, plan.seed + 2),
-        fixed("score", "test", test_clips, plan.longest_seconds, plan.seed + 3),
+        fixed("score", "test", test_clips, plan.longest_seconds, plan.seed + TEST_SEED),
         {},
     )
     manifest = {
@@ -235,6 +228,36 @@ def prepare(plan: DataPlan, cache: Path | None = None, progress: Progress | None
     }
     splits = {split: {kind: bank.files() for kind, bank in _kinds(banks[split])} for split in banks}
     return replace(sets, manifest=manifest, splits=splits)
+
+
+def _corpora(plan: DataPlan, cache: Path, tell: Progress) -> tuple[tuple[Path, Path, Path], dict[str, Banks]]:
+    """The three folders of a plan, and the banks of their sounds by split."""
+    if plan.speech is not None and plan.noise is not None and plan.rirs is not None:
+        folders = (Path(plan.speech), Path(plan.noise), Path(plan.rirs))
+    else:
+        tell("demo corpus", 0.0)
+        demo = demo_corpus()
+        folders = (demo.speech, demo.noise, demo.rirs)
+    hours, responses = plan.limits()
+    return folders, load_corpora(
+        *folders, cache / "banks", hours=hours, responses=responses, clip_seconds=plan.clip_seconds,
+        seed=plan.split_seed, progress=tell,
+    )  # fmt: skip
+
+
+def scenes_for_test(
+    plan: DataPlan, cache: Path | None = None, progress: Progress | None = None
+) -> tuple[SceneSource, SetSpec]:
+    """Where the scenes of `Sets.score_test` come from, for whoever renders them in another way.
+
+    Arguments and errors as of `prepare`; no set is made.
+    """
+    array = Array.parse(plan.array)
+    _, banks = _corpora(plan, cache or cache_root(), progress or (lambda what, share: None))
+    test = banks["test"]
+    clips = min(plan.test_clips, len(test.speech))
+    spec = SetSpec("score", clips, plan.longest_seconds, plan.seed + TEST_SEED)
+    return SceneSource(test.speech, test.noise, test.rirs, array), spec
 
 
 def shortages(plan: DataPlan, manifest: dict[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ stages a training goes through and how alpha runs over the epochs of each.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -198,7 +198,8 @@ class Stage:
         curve: key of `CURVES`.
         watches: the validation loss that plateau, early stopping and the choice of the best epoch look at. The first
             two wait for the end of a ramp.
-        ramp: epochs from start to end; None takes half of the stage's epochs.
+        ramp: share of the stage's epochs from start to end.
+        share: of the epochs of all stages together; None for what the others leave, in equal parts.
     """
 
     name: str
@@ -206,7 +207,8 @@ class Stage:
     end: float
     curve: str = "constant"
     watches: Literal["soft", "hard"] = "hard"
-    ramp: int | None = None
+    ramp: float = 0.5
+    share: float | None = None
 
     def alpha(self, epoch: float, epochs: int) -> float:
         """Alpha of eq. 5 at a time of this stage.
@@ -226,7 +228,7 @@ class Stage:
     def _ramp_epochs(self, epochs: int) -> float:
         """Ends before the last epoch, or in the middle of an only one: a training always ends on the loss it is watched
         by, and always begins with the other."""
-        return min(epochs / 2 if self.ramp is None else self.ramp, max(epochs - 1, 0.5))
+        return min(self.ramp * epochs, max(epochs - 1, 0.5))
 
     @property
     def only_soft(self) -> bool:
@@ -265,17 +267,20 @@ SCHEDULES: dict[str, Schedule] = {
 """How alpha runs: `two-stage` is the paper's (0, then 1); the others have one stage with both losses."""
 
 
-def plan(method: str, schedule: str, alpha: float = 0.5, ramp: int | None = None) -> tuple[Stage, ...]:
+def plan(
+    method: str, schedule: str, alpha: float = 0.5, ramp: float | None = None, soft_share: float | None = None
+) -> tuple[Stage, ...]:
     """The stages that train a student.
 
     Args:
         method: key of `METHODS`; `none` has one hard stage whatever the schedule.
         schedule: key of `SCHEDULES`.
         alpha: for the schedule `constant`.
-        ramp: epochs from alpha 0 to 1, for `linear` and `cosine`; None takes half of the stage's epochs.
+        ramp: share of the stage's epochs in which alpha goes from 0 to 1, for `linear` and `cosine`; None for half.
+        soft_share: share of all epochs that the soft stage of `two-stage` has; None for stages of equal length.
 
     Raises:
-        InputError: an unknown name, alpha outside (0, 1), or a ramp below one epoch.
+        InputError: an unknown name, or a value out of range.
     """
     _check_choice("KD method", method, METHODS)
     _check_choice("alpha schedule", schedule, SCHEDULES)
@@ -284,14 +289,43 @@ def plan(method: str, schedule: str, alpha: float = 0.5, ramp: int | None = None
             f"alpha must lie between 0 and 1, both excluded, but is {alpha:g}; "
             "the schedule two-stage trains on each loss alone, the method none on the hard one only"
         )
-    if ramp is not None and ramp < 1:
-        raise InputError(f"a ramp of alpha takes at least 1 epoch, not {ramp}")
+    if ramp is not None and not 0 < ramp <= 1:
+        raise InputError(f"a ramp of alpha is a share of a stage's epochs, above 0 and at most 1, not {ramp:g}")
+    if soft_share is not None and not 0 < soft_share < 1:
+        raise InputError(
+            f"the soft stage's share of the epochs must lie between 0 and 1, both excluded, but is {soft_share:g}; "
+            "without a soft stage there is no teacher: that is the method none"
+        )
     if not METHODS[method].layers:
         return (HARD,)
     chosen = SCHEDULES[schedule]
     if chosen.takes_alpha:
         return tuple(replace(stage, start=alpha, end=alpha) for stage in chosen.stages)
-    return tuple(replace(stage, ramp=ramp) if stage.start != stage.end else stage for stage in chosen.stages)
+    stages = chosen.stages
+    if ramp is not None:
+        stages = tuple(replace(stage, ramp=ramp) if stage.start != stage.end else stage for stage in stages)
+    if soft_share is not None and len(stages) > 1:
+        stages = tuple(replace(stage, share=soft_share) if stage.only_soft else stage for stage in stages)
+    return stages
+
+
+def stage_epochs(stages: Sequence[Stage], epochs: int) -> tuple[int, ...]:
+    """The most epochs of each stage: at least one each, and as many together as if all had the same number.
+
+    Args:
+        stages: of a training.
+        epochs: of each of them where none has a share of its own.
+    """
+    total = len(stages) * epochs
+    given = [None if stage.share is None else max(1, round(stage.share * total)) for stage in stages]
+    open_ = [i for i, number in enumerate(given) if number is None]
+    # what has a share leaves an epoch to each stage without one
+    most = total - len(open_)
+    taken = [0 if number is None else min(number, most) for number in given]
+    left = total - sum(taken)
+    for place, i in enumerate(open_):
+        taken[i] = left // len(open_) + (place < left % len(open_))
+    return tuple(taken)
 
 
 def _check_choice(kind: str, name: str, choices: Iterable[str]) -> None:

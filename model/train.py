@@ -91,6 +91,11 @@ class Training:
         """Whether all stages have ended."""
         return self.stage >= len(self.config.stages)
 
+    @property
+    def _epochs(self) -> int:
+        """The most epochs of the current stage."""
+        return self.config.stage_epochs[self.stage]
+
     def __iter__(self) -> Iterator[EpochRecord]:
         """Trains epoch after epoch; each is on disk before it is yielded. The caller may stop at any of them."""
         while not self.finished:
@@ -106,7 +111,7 @@ class Training:
 
     def _epoch(self) -> EpochRecord:
         started = time.monotonic() - self.progress.seconds
-        config, stage = self.config, self.config.stages[self.stage]
+        config, stage, epochs = self.config, self.config.stages[self.stage], self._epochs
         order = np.random.default_rng([config.seed, self.stage, self._epoch_in_stage]).permutation(len(self.train))
         steps = -(-len(order) // config.batch)
         self.net.train()
@@ -118,10 +123,10 @@ class Training:
         if config.nested:
             release_freed_memory()
         train = self.progress.means()
-        alpha = stage.alpha(self._epoch_in_stage + (steps - 1) / steps, config.epochs)
+        alpha = stage.alpha(self._epoch_in_stage + (steps - 1) / steps, epochs)
         val_hard, val_soft = self._validate(stage, alpha)
         watched = val_soft if stage.watches == "soft" else val_hard
-        best = self._plateau.update(watched, counts=not stage.moves(self._epoch_in_stage, config.epochs))
+        best = self._plateau.update(watched, counts=not stage.moves(self._epoch_in_stage, epochs))
         if best:
             self._best = {name: tensor.detach().cpu().clone() for name, tensor in self.net.state_dict().items()}
         record = EpochRecord(
@@ -149,7 +154,7 @@ class Training:
             save_network(
                 self.best_network(), self.folder / "best.safetensors", self.recipe | {"train": config.to_dict()}
             )
-        if self._epoch_in_stage >= config.epochs or early:
+        if self._epoch_in_stage >= epochs or early:
             self.net.load_state_dict(self._best)
             self.stage += 1
             if not self.finished:
@@ -170,9 +175,9 @@ class Training:
         config, step, epoch = self.config, self.progress.steps, len(self.history)
         indices = order[step * config.batch : (step + 1) * config.batch].tolist()
         for group in self._optimiser.param_groups:
-            group["lr"] = self._lr((self._epoch_in_stage + step / steps) / config.epochs)
+            group["lr"] = self._lr((self._epoch_in_stage + step / steps) / self._epochs)
         self._optimiser.zero_grad(set_to_none=True)
-        alpha = stage.alpha(self._epoch_in_stage + step / steps, config.epochs)
+        alpha = stage.alpha(self._epoch_in_stage + step / steps, self._epochs)
         noisy, clean = (part.to(self.device) for part in self.train.batch(indices, epoch))
         spectrum = stft(noisy)
         output, hard, soft = self.objective(self.net, indices, spectrum, clean, stage, alpha, self.teacher, epoch)

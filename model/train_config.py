@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from data.errors import InputError
-from model.distill import Stage, plan
+from model.distill import Stage, plan, stage_epochs
 from model.ftjnf import Size
 from model.gram import Gram
 from model.precision import ARITHMETICS
@@ -26,11 +26,12 @@ class TrainConfig:
         schedule: alpha schedule, a key of `model.distill.SCHEDULES`.
         init: "random", "slice" of the teacher, or "weights" of a file; here only told, the caller gives the start.
         alpha: of the schedule `constant`.
-        ramp: epochs of the ramps of `linear` and `cosine`; None for half of the stage.
+        ramp: share of the stage's epochs that the ramps of `linear` and `cosine` take; None for half.
         gram: how eq. 7 is evaluated. Its random positions are drawn anew in each epoch for fresh scenes; for fixed
             sets each clip has `model.targets.POSITION_SETS` draws, with which the epochs take turns.
         soft_scale: "first" or "none", see `TermScales`.
         epochs: at most, in each stage.
+        soft_share: share of the epochs of both stages of `two-stage` that the first one has; None for equal stages.
         batch: examples a step.
         lr: Adam's learning rate at the start of each stage.
         lr_schedule: "plateau" halves it when the validation loss stalls and stops early; "cosine" takes it to zero over
@@ -48,10 +49,11 @@ class TrainConfig:
     schedule: str = "two-stage"
     init: str = "random"
     alpha: float = 0.5
-    ramp: int | None = None
+    ramp: float | None = None
     gram: Gram = field(default_factory=Gram)
     soft_scale: str = "first"
     epochs: int = 100
+    soft_share: float | None = None
     batch: int = 4
     lr: float = 5e-4
     lr_schedule: str = "plateau"
@@ -63,7 +65,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        plan(self.method, self.schedule, self.alpha, self.ramp)  # has its own complaints
+        _ = self.stages  # has its own complaints
         if self.lr_schedule not in LR_SCHEDULES:
             raise InputError(
                 f"learning-rate schedule {self.lr_schedule!r} is unknown; choose {' or '.join(LR_SCHEDULES)}"
@@ -93,7 +95,12 @@ class TrainConfig:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages of this training."""
-        return plan(self.method, self.schedule, self.alpha, self.ramp)
+        return plan(self.method, self.schedule, self.alpha, self.ramp, self.soft_share)
+
+    @property
+    def stage_epochs(self) -> tuple[int, ...]:
+        """The most epochs of each stage."""
+        return stage_epochs(self.stages, self.epochs)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable values."""

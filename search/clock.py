@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from data.plan import Sets
-from model.distill import METHODS, plan
+from model.distill import METHODS
 from model.ftjnf import Size
 from model.pace import FORWARD_SHARE, Pace, epoch_seconds
 from model.train_config import TrainConfig
@@ -68,10 +68,10 @@ class Clock:
     def student_seconds(self, choice: Choice, epochs: int) -> float:
         """What a student takes from its start to its score, alone on its slot."""
         epoch = epoch_seconds(self.pace.step(choice.size), self.train_clips, self.val_clips, self.train.batch)
-        schedule = choice.alpha_schedule if METHODS[choice.kd_method].layers else "two-stage"
         soft = max((SOFT_COST[kind] for _, kind in METHODS[choice.kd_method].layers), default=1.0)
-        stages = plan(choice.kd_method, schedule)
-        training = sum(epochs * epoch * (1.0 if stage.only_hard else soft) for stage in stages)
+        config = choice.training(replace(self.train, epochs=epochs))
+        stages = zip(config.stages, config.stage_epochs, strict=True)
+        training = sum(most * epoch * (1.0 if stage.only_hard else soft) for stage, most in stages)
         return CROWDED * training + 1.5 * self.scoring_seconds(choice.size, self.score_seconds) + 2.0
 
     def scoring_seconds(self, size: Size, audio: float) -> float:
@@ -102,21 +102,34 @@ class Clock:
             seconds += FORWARD_SHARE * self.pace.step(teacher) * targets / self.train.batch
         return seconds / self.slots
 
-    def epochs(self, choices: Sequence[Choice], reserve: float, most: int) -> int:
-        """The most epochs a stage with which all these students fit into the time that is left; at least 1."""
+    def epochs(self, choices: Sequence[Choice], reserve: float, most: int, share: float = 1.0) -> int:
+        """The most epochs a stage with which all these students fit into the time that is left; at least 1.
+
+        Args:
+            choices: the students.
+            reserve: seconds kept for the end of the search.
+            most: epochs.
+            share: see `search_seconds`.
+        """
         left = self.left() - reserve
         low = 1
         for epochs in range(1, most + 1):
-            if self.search_seconds(choices, epochs) > left:
+            if self.search_seconds(choices, epochs, share) > left:
                 break
             low = epochs
         return low
 
-    def search_seconds(self, choices: Sequence[Choice], epochs: int) -> float:
-        """What these students take in all; however many slots there are, none is faster than the slowest student."""
+    def search_seconds(self, choices: Sequence[Choice], epochs: int, share: float = 1.0) -> float:
+        """What these students take in all; however many slots there are, none is faster than the slowest student.
+
+        Args:
+            choices: the students.
+            epochs: of each of their stages.
+            share: of its time that a student takes on average; less than 1 where some are stopped early.
+        """
         seconds = [self.student_seconds(choice, epochs) for choice in choices]
         # the last students to end leave the other slots idle: half a student each, on average
-        together = (sum(seconds) + 0.5 * max(seconds)) / self.slots
+        together = (share * sum(seconds) + 0.5 * max(seconds)) / self.slots
         return STARTING + max(together, *seconds)
 
     def fits(self, choice: Choice, epochs: int, reserve: float, *, first: bool = False) -> bool:

@@ -12,8 +12,10 @@ from data.errors import InputError
 from data.plan import DataPlan
 from model.macs import Budget
 from model.train_config import TrainConfig
+from search.dimensions import Dimension
+from search.priors import PriorsName
 from search.sampler import SamplerName
-from search.space import Space, parse_sizes
+from search.space import F_HIDDEN, T_HIDDEN, Space, paper_sizes, parse_sizes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -48,6 +50,11 @@ class SearchConfig:
         storage: root of the run folders.
         tracking_uri: MLflow store; None for SQLite in the storage root.
         seed: of everything random.
+        f_hidden, t_hidden: hidden units of the grid of sizes; None for the usual ones.
+        bi_freq: whether the sizes of the grid run over frequency in both directions.
+        dimensions: other settings of the training that are varied.
+        priors: whether the search begins with what the paper's findings speak for.
+        halving: whether students wait at rungs, see `search.halving`; None where it is worth it.
     """
 
     name: str
@@ -74,6 +81,12 @@ class SearchConfig:
     storage: str
     tracking_uri: str | None
     seed: int
+    f_hidden: tuple[int, ...] | None = None
+    t_hidden: tuple[int, ...] | None = None
+    bi_freq: bool = False
+    dimensions: tuple[Dimension, ...] = ()
+    priors: PriorsName = "paper"
+    halving: bool | None = None
 
     def __post_init__(self) -> None:
         if NAME.fullmatch(self.name) is None:
@@ -103,20 +116,28 @@ class SearchConfig:
         return Path(self.storage).absolute() / self.name
 
     def space(self, microphones: int) -> Space:
-        """What may be tried.
+        """What may be tried. Of a grid without sizes of its own, those of the paper's.
 
         Raises:
             InputError: nothing fits the budget, or a choice that does not exist.
         """
+        budget = Budget.parse(self.budget)
         sizes = None if self.sizes is None else parse_sizes(",".join(self.sizes), microphones)
+        if self.sampler == "grid" and sizes is None and self.f_hidden is None and self.t_hidden is None:
+            sizes = paper_sizes(budget, microphones, bi_freq=self.bi_freq)
         return Space(
-            Budget.parse(self.budget),
+            budget,
             self.methods,
             self.schedules,
             self.inits,
             sizes,
+            bi_freq=self.bi_freq,
             microphones=microphones,
             repeats=self.repeats,
+            f_hidden=F_HIDDEN if self.f_hidden is None else self.f_hidden,
+            t_hidden=T_HIDDEN if self.t_hidden is None else self.t_hidden,
+            dimensions=self.dimensions,
+            priors=self.priors,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,7 +147,8 @@ class SearchConfig:
     def params(self) -> dict[str, Any]:
         """All settings under flat names, such as `train_lr`, as MLflow wants its parameters."""
         nested = {"train": self.train.to_dict(), "data": asdict(self.data)}
-        flat = {key: value for key, value in self.to_dict().items() if key not in nested}
+        flat = {key: value for key, value in self.to_dict().items() if key not in (*nested, "dimensions")}
+        flat |= {f"space_{one.name}": one.options for one in self.dimensions}
         flat |= {f"{part}_{key}": value for part, values in nested.items() for key, value in values.items()}
         return {key: value for key, value in flat.items() if value is not None}
 
@@ -143,10 +165,15 @@ class SearchConfig:
                 data[name] = None if data[name] is None else Path(data[name])
             data["hours"] = None if data["hours"] is None else tuple(data["hours"])
             lists = {
-                name: None if values[name] is None else tuple(values[name])
-                for name in ("methods", "schedules", "inits", "sizes")
+                name: None if values.get(name) is None else tuple(values[name])
+                for name in ("methods", "schedules", "inits", "sizes", "f_hidden", "t_hidden")
             }
-            return cls(**(values | lists | {"data": DataPlan(**data), "train": TrainConfig.from_dict(values["train"])}))
+            made = {
+                "data": DataPlan(**data),
+                "train": TrainConfig.from_dict(values["train"]),
+                "dimensions": tuple(Dimension(**one) for one in values.get("dimensions", ())),
+            }
+            return cls(**(values | lists | made))
         except (KeyError, TypeError) as error:
             raise InputError(
                 f"the search's configuration is not whole ({error}); it was written by another version"

@@ -9,6 +9,7 @@ from data.units import duration
 from model.ftjnf import Size
 from model.macs import gmac_per_s, paper_gmac
 from search.groundwork import Groundwork
+from search.halving import SHARE, halving_in_words
 from search.ray_session import look
 from search.teaching import is_wanted
 
@@ -39,6 +40,10 @@ def dry_run(ground: Groundwork) -> dict[str, Any]:
     say(f"Would search {ground.space.count()} configurations of {len(sizes)} sizes, from {low} to {high}.")
     say(f"Methods: {', '.join(ground.space.methods)}; schedules: {', '.join(ground.space.schedules)}; "
         f"starts: {', '.join(ground.space.inits)}.")  # fmt: skip
+    if ground.space.dimensions:
+        say(f"Varied too, where heeded: {'; '.join(one.told() for one in ground.space.dimensions)}.")
+    if ground.space.repeats > 1:
+        say(f"Each configuration is trained {ground.space.repeats} times.")
     teacher = ground.given_teacher() if is_wanted(config) else None
     if teacher is not None:
         say(f"Teacher: {teacher.net.size} ({paper_gmac(teacher.net.size):.3g} GMAC), {teacher.path}")
@@ -48,10 +53,13 @@ def dry_run(ground: Groundwork) -> dict[str, Any]:
     else:
         say("Teacher: none.")
     left = clock.left() - clock.reserve(sizes[-1], size)
-    times = [clock.search_seconds(students.all[: n + 1], epochs) for n in range(len(students.all))]
+    rungs = ground.rungs(epochs)
+    share = SHARE if rungs else 1.0
+    times = [clock.search_seconds(students.all[: n + 1], epochs, share) for n in range(len(students.all))]
     seconds, fitting = max(times, default=0.0), sum(time <= left for time in times)
     upcoming = ", ".join(str(choice.size) for choice in students.first) or "none"
     say(f"Students: up to {config.trials}, {slots} at a time, {epochs} epochs a stage; first the sizes {upcoming}.")
+    say(f"Halving: {halving_in_words(rungs, epochs)}.")
     within = ""
     if config.time_budget is not None:
         which = "" if fitting == len(times) else f"; about {fitting} of them fit"
@@ -67,11 +75,14 @@ def dry_run(ground: Groundwork) -> dict[str, Any]:
         "methods": list(ground.space.methods),
         "schedules": list(ground.space.schedules),
         "inits": list(ground.space.inits),
+        "dimensions": {one.name: list(one.options) for one in ground.space.dimensions},
+        "repeats": ground.space.repeats,
+        "priors": ground.space.priors,
         "teacher": None if size is None else _cost(size) | {
             "path": None if teacher is None else str(teacher.path), "training_seconds": round(training)},
         "students": {
             "most": config.trials, "to_train": len(times), "fitting": fitting, "at_a_time": slots,
-            "epochs_a_stage": epochs, "first": [choice.key() for choice in students.first]},
+            "epochs_a_stage": epochs, "rungs": list(rungs), "first": [choice.key() for choice in students.first]},
         "seconds": round(seconds),
         "time_budget_seconds": config.time_budget,
     }  # fmt: skip

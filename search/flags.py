@@ -21,7 +21,10 @@ from model.precision import PRECISIONS, choose_device, choose_precision
 from model.train_config import LR_SCHEDULES
 from search.config import NAME, SearchConfig
 from search.preset import PRESETS
+from search.priors import PriorsName
 from search.sampler import SamplerName
+from search.space_file import SpaceFile, read_space_file
+from search.space_flags import check_said_once, dimensions_of
 from search.tracking_store import absolute_uri
 
 EXAMPLES = """
@@ -77,6 +80,14 @@ def parser() -> CommandParser:
     space.add_argument("--trials", type=int, help="students at most")
     space.add_argument("--sampler", choices=get_args(SamplerName), help="what proposes students (default: tpe)")
     space.add_argument("--repeats", type=int, help="trainings of each configuration, by other seeds (default: 1)")
+    space.add_argument("--space", type=Path, metavar="FILE", help="YAML or JSON with all of this and more, such as "
+                       "several alphas and learning rates; see README")  # fmt: skip
+    space.add_argument("--priors", choices=get_args(PriorsName), help="paper (default): begin with what the paper's "
+                       "findings speak for at each size; none: with all alike")  # fmt: skip
+
+    space.add_argument("--halving", choices=("on", "off"), help="whether students that score less than others of at "
+                       "most their cost are stopped early (default: on from 12 students and 9 epochs a stage on; off "
+                       "for a grid, repeats and the paper's preset)")  # fmt: skip
 
     train = p.add_argument_group("how students learn")
     train.add_argument(
@@ -155,18 +166,22 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         seed=seed,
     )
     time_budget = parse_duration(flags.time_budget) if flags.time_budget else preset.time_budget
+    file = SpaceFile() if flags.space is None else read_space_file(flags.space)
+    check_said_once(flags, file)
+    methods = _names(flags.methods, file.methods or preset.methods)
+    schedules = _names(flags.schedules, file.schedules or preset.schedules)
     search = SearchConfig(
         name=flags.name if flags.name is not None else time.strftime("%Y-%m-%d-%H%M%S"),
         budget=flags.budget,
         preset=name,
         data=_absolute(data_plan(flags, preset.data)),
         train=config,
-        methods=_names(flags.methods, preset.methods),
-        schedules=_names(flags.schedules, preset.schedules),
-        inits=_names(flags.init, preset.inits),
-        sizes=None if flags.sizes is None else _names(flags.sizes, ()),
+        methods=methods,
+        schedules=schedules,
+        inits=_names(flags.init, file.inits or preset.inits),
+        sizes=file.sizes if flags.sizes is None else _names(flags.sizes, ()),
         sampler=flags.sampler or "tpe",
-        repeats=flags.repeats if flags.repeats is not None else 1,
+        repeats=flags.repeats if flags.repeats is not None else file.repeats or 1,
         trials=flags.trials if flags.trials is not None else preset.trials,
         score_every=flags.score_every if flags.score_every is not None else preset.score_every,
         time_budget=time_budget,
@@ -180,9 +195,22 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         storage=str(Path(flags.storage or "runs").absolute()),
         tracking_uri=None if flags.tracking_uri is None else absolute_uri(flags.tracking_uri),
         seed=seed,
+        f_hidden=file.f_hidden,
+        t_hidden=file.t_hidden,
+        bi_freq=file.bi_freq or False,
+        dimensions=dimensions_of(flags, file, preset.dimensions, methods, schedules),
+        priors=flags.priors or "paper",
+        halving=_halving(flags, name),
     )
     _check_use(flags, search)
     return search
+
+
+def _halving(flags: argparse.Namespace, preset: str) -> bool | None:
+    """A grid, repeats and the paper's experiment are there to be measured: students of those are trained to the end."""
+    if flags.halving is not None:
+        return bool(flags.halving == "on")
+    return False if flags.sampler == "grid" or (flags.repeats or 1) > 1 or preset == "paper" else None
 
 
 def _check_use(flags: argparse.Namespace, search: SearchConfig) -> None:

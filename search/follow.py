@@ -10,9 +10,9 @@ from typing import Any
 
 from ray import tune
 
-from model.distill import METHODS, plan
 from model.targets import network_digest
 from model.weights import load_network
+from search.dimensions import SETTINGS
 from search.live import LiveTable
 from search.results import costs
 from search.space import Choice
@@ -57,19 +57,41 @@ class Follower(tune.Callback):
         """Logs an epoch, or the end."""
         self._guard(self._result, trial, result)
 
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Says that a student's process or machine is gone, and that it will go on."""
+        self._guard(self._recover, trial)
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Ends the student's run as failed."""
         self._guard(self._error, trial)
 
+    def paused(self, number: int) -> None:
+        """Notes that a student waits at a rung; its run stays open, as it may be trained on."""
+        self._guard(self._paused, number)
+
+    def halved(self, number: int, result: dict[str, Any]) -> None:
+        """Ends the run of a student that waited at a rung until the end of the search."""
+        self._guard(self._halved, number, result)
+
+    def _paused(self, number: int) -> None:
+        if self._table is not None:
+            self._table.paused(number)
+        if self._tracker is not None:
+            self._tracker.tag_student(number, {"stopped": "paused"})
+
+    def _halved(self, number: int, result: dict[str, Any]) -> None:
+        if self._tracker is not None:
+            self._tracker.tag_student(number, {"result": result["state"], "stopped": result["stopped"]})
+            self._tracker.end_student(number, "KILLED")
+
     def _start(self, trial: Any) -> None:
         number, choice = trial.config["number"], Choice(**trial.config["choice"])
-        schedule = choice.alpha_schedule if METHODS[choice.kd_method].layers else "two-stage"
-        if self._table is not None:
-            self._table.started(number, choice, len(plan(choice.kd_method, schedule)))
+        if self._table is not None and self._job is not None:
+            self._table.started(number, choice, len(choice.training(self._job.train).stages))
         if self._tracker is not None and self._job is not None:
             params = student_params(self._job, number, choice) | self._teacher
             self._tracker.student(number, params, f"{number:03d} {choice.size} {choice.kd_method}")
-            self._tracker.tag_student(number, {"kd_method": choice.kd_method, "init": choice.init})
+            self._tracker.tag_student(number, {"kd_method": choice.kd_method, "init": choice.init, "stopped": "no"})
             self._tracker.log(number, costs(choice.size), 0)
 
     def _result(self, trial: Any, result: dict[str, Any]) -> None:
@@ -97,6 +119,10 @@ class Follower(tune.Callback):
         if result.get("final") and self._finished is not None:
             self._finished(number)
 
+    def _recover(self, trial: Any) -> None:
+        if self._table is not None:
+            self._table.lost(trial.config["number"])
+
     def _error(self, trial: Any) -> None:
         number = trial.config["number"]
         text = getattr(trial, "get_pickled_error", lambda: None)() or trial.error_file or "unknown"
@@ -120,13 +146,15 @@ def student_params(job: StudentJob, number: int, choice: Choice) -> dict[str, An
     """All parameters of a student's training, flat and under names that MLflow allows.
 
     Those that say what was chosen come under the names that records have, and the training's own names for the same
-    are left out: MLflow's compare view shows each thing once.
+    are left out: MLflow's compare view shows each thing once. What the choice leaves to the search stands as it is
+    trained with.
     """
     train = train_config(job, number, choice).to_dict()
     gram = train.pop("gram")
     for name in ("size", "method", "schedule", "init"):
         del train[name]
-    params = {"trial": number, "size": str(choice.size)} | asdict(choice) | train
+    chosen = {name: value for name, value in asdict(choice).items() if name not in SETTINGS}
+    params = {"trial": number, "size": str(choice.size)} | chosen | train
     params |= {f"gram_{name}": value for name, value in gram.items()}
     return {name: "none" if value is None else value for name, value in params.items()}
 

@@ -28,6 +28,7 @@ from model.weights import load_network
 from search.clock import Clock
 from search.config import SearchConfig
 from search.forecast import Forecast, forecast
+from search.halving import SHARE, planned_rungs
 from search.ray_session import Machine
 from search.space import Space
 from search.teaching import (
@@ -168,10 +169,10 @@ class Groundwork:
     def targets(self, teacher: SearchTeacher | None, sets: Sets) -> None:
         """The teacher's activations, once for all trials, while this machine's cores are free."""
         config = self.config
-        if teacher is None or config.address is not None or config.train.gram.form != "positions":
+        if teacher is None or config.address is not None or not self._caches_targets():
             return
         torch.set_num_threads(usable_cores())
-        cache, gram = self.cache / "targets", config.train.gram
+        cache, gram = self.cache / "targets", replace(config.train.gram, form="positions")
         seed, precision = config.train.seed, config.train.precision
         mine: set[Path] = set()
         for examples in (sets.train, sets.val):
@@ -198,6 +199,11 @@ class Groundwork:
                 drop_oldest(cache, needed, config.cache_size, mine)
             mine.add(folder)
             build_targets(*set_of, seed=seed, precision=precision, device=self.device)
+
+    def _caches_targets(self) -> bool:
+        """Whether any student may read its targets: those of the other Gram forms have the teacher beside them."""
+        forms = {one.name: one.options for one in self.config.dimensions}.get("gram_form", ())
+        return self.config.train.gram.form == "positions" or "positions" in forms
 
     def clock(self, sets: Sets, slots: int) -> Clock:
         """The clock of the search, from a few steps of the smallest and the largest size, run as a trial runs them."""
@@ -227,7 +233,17 @@ class Groundwork:
         decided = self.config.folder / "epochs.json"
         if decided.exists():
             return int(read_json(decided)["epochs"]), students
-        return clock.epochs(students.all, self.reserve(clock, teacher), self.config.train.epochs), students
+        fitting = (students.all, self.reserve(clock, teacher), self.config.train.epochs)
+        epochs = clock.epochs(*fitting)
+        # whether it halves is decided by the epochs without: the more that halving makes room for change nothing
+        return (clock.epochs(*fitting, SHARE) if self.rungs(epochs) else epochs), students
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Epochs of a stage after which students may be stopped, see `search.halving`; as the first session decided."""
+        decided = self.config.folder / "epochs.json"
+        if decided.exists():
+            return tuple(read_json(decided).get("rungs", ()))
+        return planned_rungs(self.config.halving, epochs, self.config.trials)
 
     def check_time(self, clock: Clock, sets: Sets) -> None:
         """Before a teacher is trained: whether there will be time left for a student.
@@ -282,5 +298,6 @@ class Groundwork:
         size = None if teacher is None else teacher.net.size
         epochs, students = self.epochs(clock, size)
         self._check_left(clock, students, self.reserve(clock, size))
-        write_json(decided, {"epochs": epochs, "fitted_to_time": epochs < self.config.train.epochs})
+        fitted = epochs < self.config.train.epochs
+        write_json(decided, {"epochs": epochs, "fitted_to_time": fitted, "rungs": self.rungs(epochs)})
         return epochs

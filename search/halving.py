@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from model.ftjnf import Size
 from model.macs import paper_gmac
 from search.proposal import Proposal
 
@@ -30,6 +31,16 @@ FIRST = 3
 """Epochs before the first rung at least: before that a score says more about the start than about the student."""
 FACTOR = 2.0
 """Costs are similar up to this factor."""
+WORTH = 12
+"""Students from which on a search halves unless it is told otherwise: of fewer, hardly two are of similar cost."""
+SHARE = 0.7
+"""Of their epochs, what students are trained for on average: all of the rungs before, and the rest where they go on.
+
+If a share g goes on at each of the rungs 1/9 and 1/3, it is 1/9 + 2g/9 + 2g^2/3. A front needs g of about a half: those
+within the tolerance, and a third of the others. That gives 0.39, and the first students, which have nobody to be
+compared with, nearly all go on; on made-up surfaces it was 0.7 of 20 students and 0.5 of 60. Searches of known length
+plan with the larger one: a student too few in the plan is time left over, which goes to those that wait.
+"""
 TOLERANCE = 0.02
 """PESQ by which the same student may score less from another seed or on other clips, and still count as no worse."""
 
@@ -59,6 +70,33 @@ def rung_epochs(epochs: int, eta: float = ETA, first: int = FIRST) -> tuple[int,
         rungs.insert(0, round(at))
         at /= eta
     return tuple(rungs)
+
+
+def planned_rungs(wanted: bool | None, epochs: int, trials: int) -> tuple[int, ...]:
+    """The rungs of a search; none where it does not halve.
+
+    Args:
+        wanted: whether to halve; None where it is worth it: from `WORTH` students on, and where a stage has a rung
+            after `FIRST` epochs.
+        epochs: of a stage.
+        trials: students at most.
+    """
+    if wanted is None:
+        return rung_epochs(epochs) if trials >= WORTH else ()
+    return (rung_epochs(epochs) or rung_epochs(epochs, first=1)) if wanted else ()
+
+
+def halving_in_words(rungs: Sequence[int], epochs: int) -> str:
+    """What `planned_rungs` said, to be shown."""
+    if not rungs:
+        return "off, every student is trained to the end"
+    at = " and ".join(", ".join(map(str, rungs)).rsplit(", ", 1))
+    return f"on, students may be stopped after {at} of the {epochs} epochs of the stage that first trains their output"
+
+
+def log_gmac(size: Size) -> float:
+    """The cost by which students are compared: log10 of GMAC on the paper's axis."""
+    return math.log10(paper_gmac(size))
 
 
 class Rungs:
@@ -102,7 +140,7 @@ class Rungs:
         for one in trials:
             if one.choice.repeat:
                 continue
-            log_cost = math.log10(paper_gmac(one.choice.size))
+            log_cost = log_gmac(one.choice.size)
             for line in _lines(students / f"{one.number:04d}" / "history.jsonl"):
                 rung = line.get("rung")
                 if rung is not None and line.get("pesq") is not None:

@@ -79,6 +79,19 @@ class LiveTable:
         if self._live is None and (metrics.get("final") or "pesq" in metrics):
             self._line(number, row.state)
 
+    def lost(self, number: int) -> None:
+        """A student's process or machine is gone; Tune starts it again."""
+        if number in self.rows:
+            self.rows[number].state = "waiting"
+            self._line(number, "lost with its process or machine; goes on from its last checkpoint")
+
+    def paused(self, number: int) -> None:
+        """A student waits at a rung."""
+        if number in self.rows:
+            self.rows[number].state = "paused"
+            if self._live is None:
+                self._line(number, "paused")
+
     def failed(self, number: int, reason: str) -> None:
         """A student has ended with an error."""
         if number in self.rows:

@@ -8,6 +8,7 @@ from data.plan import DataPlan
 from model.distill import METHODS, SCHEDULES
 from model.ftjnf import Size
 from model.train_config import TrainConfig
+from search.dimensions import Dimension
 
 _ANY = Size(1, 1)  # the size of a preset's training is set by each student
 
@@ -20,6 +21,7 @@ class Preset:
         methods: KD methods.
         schedules: alpha schedules.
         inits: how students may start.
+        dimensions: what else is varied.
         data: amounts of data.
         train: settings of every student's training; `precision` decides on its arithmetic.
         precision: one of `model.precision.PRECISIONS`.
@@ -41,6 +43,7 @@ class Preset:
     time_budget: float | None = None
     teacher_size: str | None = None
     own_corpora: bool = False
+    dimensions: tuple[Dimension, ...] = ()
 
 
 SHORT = TrainConfig(_ANY, epochs=30, lr=1e-3, lr_schedule="cosine", clip_norm=5.0)
@@ -78,6 +81,7 @@ PRESETS = {
         data=DataPlan(train_clips=4000, val_clips=400, score_clips=40, test_clips=200, remix=True),
         train=TrainConfig(_ANY),
         trials=40,
+        dimensions=(Dimension("alpha", (0.3, 0.5, 0.7)), Dimension("ramp", (0.25, 0.5))),
     ),
     # section 5 of the paper: 38, 4.8 and 1.2 hours, of clips of 4 s
     "paper": Preset(

@@ -90,10 +90,9 @@ class Proposals:
         tried = {trial.choice for trial in trials}
         choice = next((c for c in self._sampler.candidates(number, trials) if c not in tried), None)
         if choice is None:
-            untried = [c for c in self.space.configurations() if c not in tried]
-            if not untried:
-                return None
-            choice = untried[np.random.default_rng([self._seed, number]).integers(len(untried))]
+            choice = self.space.untried(tried, np.random.default_rng([self._seed, number]))
+        if choice is None:
+            return None
         if accept is not None and not accept(choice):
             return None
         self._add(choice)

@@ -47,6 +47,7 @@ def start_ray(address: str | None) -> list[Machine]:
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # `Follower` tells of trials that fail, in a line each
+    _hide_state_dumps()
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         # "local": else a cluster named in RAY_ADDRESS would be joined
@@ -96,6 +97,18 @@ def _check_address(address: str) -> None:
         raise InputError(
             f"--address {address}: nothing answers there ({error}); start Ray with `ray start --head` on that machine"
         ) from None
+
+
+def _hide_state_dumps() -> None:
+    """Keeps pages of a lost machine's inner state off stdout, where with `--json` the front alone goes.
+
+    `Follower` tells of the machine's students, in a line each. There is no public way to turn the pages off; where the
+    private one changes, they are printed again, nothing more.
+    """
+    import ray._private.worker as worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda data, ignore_prefix: None
 
 
 def stop_ray() -> None:

@@ -21,6 +21,7 @@ from model.ftjnf import Size
 from model.macs import Budget, paper_gmac
 from search.beside import Beside
 from search.config import SearchConfig
+from search.dimensions import SETTINGS
 from search.results import Record
 
 log = logging.getLogger(__name__)
@@ -79,12 +80,18 @@ def _row(record: Record) -> list[str]:
         f"{record['paper_gmac']:.3f}",
         f"{record['gmac_per_s']:.3f}",
         record["kd_method"],
-        record["alpha_schedule"],
+        " ".join([record["alpha_schedule"], *_settings(record)]),
         record["init"],
         f"{record['pesq_val']:.3f}",
         f"{record['pesq_test']:.3f}" if record.get("pesq_test") is not None else "",
         f"{ends[0]:.2f}..{ends[1]:.2f}" if ends else "",
     ]
+
+
+def _settings(record: Record) -> list[str]:
+    """What was varied beside method, schedule and start, for the members that have it."""
+    own = {name: record[name] for name in SETTINGS if record.get(name) is not None}
+    return [f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in own.items()]
 
 
 def _beside_rows(config: SearchConfig, beside: Beside) -> list[list[str]]:
@@ -127,6 +134,12 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, ap
         remarks.append(
             f"{len(stopped)} students were ended early by the time budget; their scores are of the epochs they had."
         )
+    halved = halved_students(config.folder)
+    if halved:
+        remarks.append(
+            f"{len(halved)} students more were stopped early, as others of at most their cost scored higher after as "
+            "many epochs; they have no score here (--halving off trains all to the end)."
+        )
     failed = failed_students(config.folder, records)
     if failed:
         remarks.append(
@@ -140,6 +153,16 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, ap
     if config.data.demo:
         remarks.append(DEMO_SAYS)
     return remarks
+
+
+def halved_students(folder: Path) -> list[int]:
+    """The numbers of the students that waited at a rung until the search ended.
+
+    Args:
+        folder: the run folder.
+    """
+    ends = {int(path.parent.name): read_json(path) for path in (folder / "students").glob("*/result.json")}
+    return sorted(number for number, end in ends.items() if end.get("stopped") == "halved")
 
 
 def failed_students(folder: Path, records: Sequence[Record]) -> list[int]:

@@ -17,6 +17,7 @@ from data.errors import InputError
 from data.files import file_digest, plain, read_json, write_atomic, write_json
 from model.ftjnf import Size
 from model.macs import Budget, gmac_per_s, mmac_per_frame, paper_gmac, parameters
+from search.dimensions import SETTINGS
 from search.proposal import Proposal
 from search.space import Choice
 
@@ -80,6 +81,7 @@ def student_record(folder: Path, number: int, choice: Choice) -> Record | None:
         "kd_method": choice.kd_method,
         "alpha_schedule": choice.alpha_schedule,
         "init": choice.init,
+        **choice.settings,
         **costs(choice.size),
         "pesq_val": val["val"]["pesq"],
         "pesq_val_interval": [low, high],
@@ -167,7 +169,9 @@ def write_front(folder: Path, records: Sequence[Record]) -> None:
     write_json(folder / "students.json", plain(records))
     table = io.StringIO()
     if front:
-        names = [name for name in front[0] if not name.endswith(_NESTED)]
+        # what only some members have, such as an alpha, stands beside the others
+        names = [name for name in max(front, key=len) if not name.endswith(_NESTED)]
+        names += [name for record in front for name in SETTINGS if name in record and name not in names]
         writer = csv.DictWriter(table, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(front)

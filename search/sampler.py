@@ -37,7 +37,8 @@ class Sampler(Protocol):
 
 
 class Random:
-    """Size, method, schedule and start uniformly at random among what fits the budget: the baseline."""
+    """Size, method, schedule, start and every other dimension uniformly at random among what fits the budget, whatever
+    the priors: the baseline."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space, self._seed = space, seed
@@ -49,7 +50,9 @@ class Random:
         for _ in range(DRAWS):
             size = sizes[rng.integers(len(sizes))]
             method, schedule, init = (options[rng.integers(len(options))] for options in parts)
-            yield Choice.of(size, method, schedule, init, int(rng.integers(space.repeats)))
+            repeat = int(rng.integers(space.repeats))
+            settings = {one.name: one.options[rng.integers(len(one.options))] for one in space.dimensions}
+            yield Choice.of(size, method, schedule, init, repeat, **settings)
 
 
 class Grid:

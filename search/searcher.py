@@ -10,6 +10,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from data.files import write_atomic
+from search.halving import Rungs
 from search.proposals import Proposals
 from search.space import Choice
 
@@ -35,6 +36,9 @@ class TuneSearcher(Searcher):
         limit: number of students, those of earlier runs of the same search included. A student known to have failed
             does not count, up to as many as the limit: beyond, something is broken that more students will not mend.
         queue: unfinished (number, choice) of an earlier run, handed out before anything new.
+        rungs: where students wait, or None. One that can be promoted comes before a new one; while it may still come to
+            that, the search does not finish.
+        spare: whether those that wait are trained on, the best first, once nothing else is left to do.
     """
 
     def __init__(
@@ -44,12 +48,17 @@ class TuneSearcher(Searcher):
         may_start: Callable[[Choice], bool] | None = None,
         limit: int | None = None,
         queue: Iterable[tuple[int, Choice]] = (),
+        rungs: Rungs | None = None,
+        spare: bool = False,
     ) -> None:
         super().__init__()
         self._proposals: Proposals | None = proposals
         self._may_start = may_start
         self._limit = limit
         self._queue = list(queue)
+        self._rungs, self._spare = rungs, spare
+        self._refused = False  # a new student: then there are no more
+        self._running: set[str] = set()
         self._numbers: dict[str, int] = {}
         self._errors = 0  # since a trial last ended by itself
 
@@ -64,13 +73,16 @@ class TuneSearcher(Searcher):
         return len(self._numbers)
 
     # Tune's annotation leaves out the word FINISHED that its documentation asks for
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
-        """Returns the configuration of Tune's next trial, or FINISHED."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        """Returns the configuration of Tune's next trial, FINISHED, or None to be asked again."""
         proposal = self._next()
         if proposal is None:
-            return Searcher.FINISHED
+            # what a student in training will score may promote one that waits, and it may come to wait itself
+            waits = self._rungs is not None and self._running and not self.broken
+            return None if waits else Searcher.FINISHED
         number, choice = proposal
         self._numbers[trial_id] = number
+        self._running.add(trial_id)
         return {"number": number, "choice": asdict(choice)}
 
     def _next(self) -> tuple[int, Choice] | None:
@@ -79,16 +91,39 @@ class TuneSearcher(Searcher):
         for place, (_, choice) in enumerate(self._queue):
             if self._may_start is None or self._may_start(choice):
                 return self._queue.pop(place)
+        if self._rungs is None:
+            return self._new()
+        return (
+            self._promoted(self._rungs, self._rungs.promotable())
+            or self._new()
+            or (self._promoted(self._rungs, self._rungs.paused()) if self._spare else None)
+        )
+
+    def _promoted(self, rungs: Rungs, waiting: Iterable[int]) -> tuple[int, Choice] | None:
+        assert self._proposals is not None
+        trials = self._proposals.trials()
+        for number in waiting:
+            if self._may_start is None or self._may_start(trials[number].choice):
+                rungs.promote(number)
+                return number, self._proposals.go_on(number)
+        return None
+
+    def _new(self) -> tuple[int, Choice] | None:
+        assert self._proposals is not None
+        if self._refused:
+            return None
         trials = self._proposals.trials()
         if self._limit is not None:
             failed = sum(trial.state == "FAIL" for trial in trials)
             if len(trials) - min(failed, self._limit) >= self._limit:
                 return None
         new = self._proposals.propose(len(trials), accept=self._may_start)
+        self._refused = new is None
         return None if new is None else (len(trials), new)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells how a trial ended, if it is known to have ended."""
+        self._running.discard(trial_id)
         number = self._numbers.get(trial_id)
         if number is None or self._proposals is None:
             return
@@ -97,6 +132,8 @@ class TuneSearcher(Searcher):
         elif result is not None and result.get("state") in FINAL_STATES:
             self._errors = 0
             self._proposals.tell(number, result.get("pesq"), result["state"])
+        elif self._rungs is not None and number in self._rungs.paused():
+            self._errors = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles searchers with the experiment; such a copy has no study and proposes nothing.

@@ -24,6 +24,8 @@ from search.config import SearchConfig
 from search.final import add_test_scores, ends_apart
 from search.follow import Follower
 from search.groundwork import Groundwork
+from search.halving import Rungs, halving_in_words
+from search.halving_scheduler import HalvingScheduler, end_paused
 from search.live import LiveTable
 from search.proposals import Proposals
 from search.ray_session import Machine, start_ray, stop_ray
@@ -194,11 +196,14 @@ class Session:
             train=replace(config.train, epochs=epochs), methods=config.methods,
             teacher=None if teacher is None else teacher.path, score_every=config.score_every,
             gpu=config.gpus_per_trial > 0, cache_size=config.cache_size, deadline=deadline,
+            rungs=self.ground.rungs(epochs),
         )  # fmt: skip
+        rungs = Rungs.from_histories(job.students, proposals.trials()) if job.rungs else None
         times = ""
         if deadline is not None:
             times = f"; {duration(clock.left() - reserve)} for them, {duration(reserve)} for the final scores"
         self.console.print(f"Students: up to {config.trials}, {clock.slots} at a time, {epochs} epochs a stage{times}")
+        self.console.print(f"Halving: {halving_in_words(job.rungs, epochs)}")
         table = LiveTable(self.console, epochs, config.trials, deadline)
 
         def may_start(choice: Choice) -> bool:
@@ -210,13 +215,16 @@ class Session:
             may_start=may_start,
             limit=config.trials,
             queue=[(one.number, one.choice) for one in proposals.unfinished()],
+            rungs=rungs,
+            spare=deadline is not None,
         )
         follower = Follower(table, tracker, job, lambda number: self._finished(number, proposals, tracker))
+        scheduler = None if rungs is None else HalvingScheduler(rungs, proposals, follower.paused)
         table.start()
         self.timing.begins("students")
         try:
             with self.signals.tuning():
-                tune_students(config, job, searcher, follower, clock.slots)
+                tune_students(config, job, searcher, follower, clock.slots, scheduler)
         finally:
             table.stop()
         self.records = results.student_records(self.folder / "students", proposals.trials(), self.records)
@@ -229,6 +237,7 @@ class Session:
                 f"{BROKEN} students in a row ended with an error that is none of their training's, the last one with: "
                 f"{follower.last_error}; mend the cause, then go on with --resume {config.name}"
             )
+        end_paused(proposals, job.folder, follower.halved)
         self._end(sets, teacher, tracker, [one.state for one in proposals.trials()])
         if unfinished := len(proposals.unfinished()):
             self.console.print(f"Unfinished students: {unfinished}; --resume {config.name} tries them again.")
@@ -289,8 +298,8 @@ class Session:
         front = [record for record in self.records if record["front"]]
         if not front:
             raise InputError(
-                f"no student has finished ({states.count('FAIL')} failed, {states.count('PRUNED')} were stopped by the "
-                f"time, {states.count('RUNNING')} are unfinished); raise --time-budget, look at "
+                f"no student has finished ({states.count('FAIL')} failed, {states.count('PRUNED')} were stopped "
+                f"early, {states.count('RUNNING')} are unfinished); raise --time-budget, look at "
                 f"{self.folder / 'students'} for what went wrong, or go on with --resume {self.config.name}"
             )
         self.timing.begins("test scores")

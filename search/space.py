@@ -1,18 +1,23 @@
-"""What may be tried: the sizes within a budget, and one student's configuration."""
+"""What may be tried: the sizes within a budget, and all configurations of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
+from typing import Any
 
 import numpy as np
 
 from data.errors import InputError
 from model.distill import METHODS, SCHEDULES
-from model.ftjnf import Size
+from model.ftjnf import TABLE_1, Size
 from model.macs import COSTS, Budget, paper_gmac
+from search.choice import Choice
+from search.dimensions import Dimension
+from search.priors import FIELDS, PriorsName, weight
 
 F_HIDDEN = range(8, 512 + 1, 8)
 T_HIDDEN = range(4, 128 + 1, 4)
@@ -27,52 +32,6 @@ _END = math.log(1.05)
 """How far in log-MAC the ends of the stratified start may lie from the ends of the feasible range."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One student's configuration; equal choices are one configuration.
-
-    Args:
-        f_hidden: F, hidden units of the F-LSTM.
-        t_hidden: T, hidden units of the T-LSTM.
-        kd_method: a method of Table 2, or `none` for training without a teacher.
-        alpha_schedule: the schedule of alpha; always `none` for the method `none`, which has no alpha.
-        init: `slice` (cut out of the teacher) or `random`.
-        bi_freq: whether the F-LSTM runs over frequency in both directions.
-        microphones: M.
-        repeat: counts the trainings of one configuration from other seeds, from 0.
-    """
-
-    f_hidden: int
-    t_hidden: int
-    kd_method: str
-    alpha_schedule: str
-    init: str
-    bi_freq: bool = False
-    microphones: int = 5
-    repeat: int = 0
-
-    def __post_init__(self) -> None:
-        if self.kd_method == "none":
-            object.__setattr__(self, "alpha_schedule", "none")
-
-    @classmethod
-    def of(cls, size: Size, kd_method: str, alpha_schedule: str, init: str, repeat: int = 0) -> Choice:
-        """The configuration of a student of this size."""
-        return cls(
-            size.f_hidden, size.t_hidden, kd_method, alpha_schedule, init, size.bi_freq, size.microphones, repeat
-        )
-
-    @property
-    def size(self) -> Size:
-        """The student's size."""
-        return Size(self.f_hidden, self.t_hidden, self.bi_freq, self.microphones)
-
-    def key(self) -> str:
-        """The configuration in one readable word, such as `80/32|linear|two-stage|slice`; with `|#1` its repeat 1."""
-        again = (f"#{self.repeat}",) if self.repeat else ()
-        return "|".join((str(self.size), self.kd_method, self.alpha_schedule, self.init, *again))
-
-
 def parse_sizes(text: str, microphones: int = 5) -> tuple[Size, ...]:
     """Reads `--sizes`: `64/16,80/32`, or rows of Table 1 such as `E,G`; repeated sizes count once.
 
@@ -85,18 +44,38 @@ def parse_sizes(text: str, microphones: int = 5) -> tuple[Size, ...]:
     return tuple(dict.fromkeys(Size.parse(entry, microphones) for entry in entries))
 
 
+def paper_sizes(budget: Budget, microphones: int = 5, *, bi_freq: bool = False) -> tuple[Size, ...]:
+    """The students of the paper's grid within a budget: rows B to I of Table 1 (A is the teacher).
+
+    Raises:
+        InputError: none is.
+    """
+    students = [row for name, row in TABLE_1.items() if name != "A"]
+    rows = [replace(row, bi_freq=bi_freq, microphones=microphones) for row in students]
+    fits = tuple(size for size in rows if budget.allows(size))
+    if not fits:
+        raise InputError(
+            f"--sampler grid goes through the rows B to I of Table 1, but none fits the budget of {budget}: the "
+            f"smallest, {rows[-1]}, costs {_cost(rows[-1])}; give other --sizes, or raise --budget"
+        )
+    return fits
+
+
 @dataclass(frozen=True)
 class Space:
-    """All configurations that a search may train.
+    """All configurations that a search may train. It may have millions: they are counted and numbered, not listed.
 
     Args:
         budget: the largest cost of a student; nothing above it is in the space.
         methods: KD methods.
         schedules: alpha schedules; they do not multiply the method `none`.
         inits: how students may start.
-        sizes: the sizes to try; None for the whole grid `F_HIDDEN` x `T_HIDDEN`.
+        sizes: the sizes to try; None for the whole grid `f_hidden` x `t_hidden`.
         bi_freq, microphones: of the sizes of the grid.
         repeats: trainings of each configuration, each from a seed of its own.
+        f_hidden, t_hidden: hidden units of the grid.
+        dimensions: other settings that are varied; each multiplies the configurations that heed it.
+        priors: whether `prior` weighs by the paper's findings.
 
     Raises:
         InputError: nothing fits the budget, or a size in `sizes` does not, or there is nothing to choose from.
@@ -110,8 +89,15 @@ class Space:
     bi_freq: bool = False
     microphones: int = 5
     repeats: int = 1
+    f_hidden: Sequence[int] = F_HIDDEN
+    t_hidden: Sequence[int] = T_HIDDEN
+    dimensions: tuple[Dimension, ...] = ()
+    priors: PriorsName = "paper"
 
     def __post_init__(self) -> None:
+        names = [dimension.name for dimension in self.dimensions]
+        if len(set(names)) < len(names):
+            raise InputError(f"the dimensions {', '.join(names)} name one twice; name each once")
         if self.repeats < 1:
             raise InputError(f"--repeats must be at least 1 but is {self.repeats}")
         known = {"methods": tuple(METHODS), "schedules": tuple(SCHEDULES), "inits": INITS}
@@ -132,7 +118,7 @@ class Space:
             if not self.budget.allows(size):
                 raise InputError(
                     f"size {size} costs {_cost(size)}, above the budget of {self.budget}; "
-                    "leave it out of --sizes or raise --budget"
+                    "leave it out or raise --budget"
                 )
         if not self._feasible:
             smallest = min(self._grid(), key=paper_gmac)
@@ -144,7 +130,7 @@ class Space:
     def _grid(self) -> tuple[Size, ...]:
         if self.sizes is not None:
             return self.sizes
-        return tuple(Size(f, t, self.bi_freq, self.microphones) for f in F_HIDDEN for t in T_HIDDEN)
+        return tuple(Size(f, t, self.bi_freq, self.microphones) for f in self.f_hidden for t in self.t_hidden)
 
     @cached_property
     def _feasible(self) -> tuple[Size, ...]:
@@ -159,19 +145,66 @@ class Space:
         """The sizes within the budget, the cheapest first."""
         return list(self._feasible)
 
+    @cached_property
+    def _recipes(self) -> list[tuple[str, str, dict[str, Sequence[Any]]]]:
+        """Each method with each schedule, and the options of all else that they heed, by name; `init` comes last."""
+        return [
+            (method, schedule, self.options(method, schedule) | {"init": self.inits})
+            for method in self.methods
+            for schedule in (("none",) if method == "none" else self.schedules)
+        ]
+
+    def options(self, method: str, schedule: str) -> dict[str, Sequence[Any]]:
+        """What is varied of the settings that a method and a schedule heed, by name."""
+        return {one.name: one.options for one in self.dimensions if one.heeded(method, schedule)}
+
     def configurations(self) -> Iterator[Choice]:
-        """Every configuration once, by repeat, size (the cheapest first), method, schedule and start."""
+        """Every configuration once, by repeat, size (the cheapest first), method, schedule, dimensions and start."""
         for repeat in range(self.repeats):
             for size in self._feasible:
-                for method in self.methods:
-                    for schedule in ("none",) if method == "none" else self.schedules:
-                        for init in self.inits:
-                            yield Choice.of(size, method, schedule, init, repeat)
+                for method, schedule, axes in self._recipes:
+                    for values in product(*axes.values()):
+                        settings = dict(zip(axes, values, strict=True))
+                        yield Choice.of(size, method, schedule, settings.pop("init"), repeat, **settings)
+
+    def configuration(self, index: int) -> Choice:
+        """The configuration at an index, from 0 to below `count`, in the order of `configurations`."""
+        each = sum(math.prod(map(len, axes.values())) for _, _, axes in self._recipes)
+        index, within = divmod(index, each)
+        repeat, place = divmod(index, len(self._feasible))
+        recipe = 0
+        while within >= (many := math.prod(map(len, self._recipes[recipe][2].values()))):
+            within -= many
+            recipe += 1
+        method, schedule, axes = self._recipes[recipe]
+        settings = {}
+        for name, options in reversed(axes.items()):
+            within, which = divmod(within, len(options))
+            settings[name] = options[which]
+        return Choice.of(self._feasible[place], method, schedule, settings.pop("init"), repeat, **settings)
 
     def count(self) -> int:
         """Number of configurations."""
-        recipes = sum(1 if method == "none" else len(self.schedules) for method in self.methods)
-        return len(self._feasible) * recipes * len(self.inits) * self.repeats
+        recipes = sum(math.prod(map(len, axes.values())) for _, _, axes in self._recipes)
+        return len(self._feasible) * recipes * self.repeats
+
+    def untried(self, tried: Collection[Choice], rng: np.random.Generator) -> Choice | None:
+        """A configuration that is not among those tried, each with the same chance; None if there is none left."""
+        count = self.count()
+        if count > 2 * len(tried):  # every second draw at least is a new one
+            while (choice := self.configuration(int(rng.integers(count)))) in tried:
+                pass
+            return choice
+        left = [choice for choice in self.configurations() if choice not in tried]
+        return left[rng.integers(len(left))] if left else None
+
+    def weight(self, field: str, option: object, size: Size) -> float:
+        """How likely an option of a field of `Choice` is to be worth a training, see `search.priors`; 1 without."""
+        return 1.0 if self.priors == "none" else weight(field, option, size)
+
+    def prior(self, choice: Choice) -> float:
+        """How likely a configuration is to be worth a training, against others of its size; not normalised."""
+        return math.prod(self.weight(field, getattr(choice, field), choice.size) for field in FIELDS)
 
     def position(self, size: Size) -> tuple[float, float]:
         """Where a size lies for the sampler: (u, v).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class StudentJob:
         cache_size: bytes that the teacher's outputs may take on disk; where they would take more, the teacher runs
             beside each training step.
         deadline: `time.time()` after which a student ends with its epoch; None for no limit.
+        rungs: epochs of a stage after which a student is scored and reports a `rung`, see `search.halving`.
     """
 
     students: Path
@@ -63,6 +64,7 @@ class StudentJob:
     gpu: bool
     cache_size: float = math.inf
     deadline: float | None = None
+    rungs: tuple[int, ...] = ()
 
     def folder(self, number: int) -> Path:
         """Of one student."""
@@ -71,11 +73,20 @@ class StudentJob:
 
 def train_config(job: StudentJob, number: int, choice: Choice) -> TrainConfig:
     """The training of one student: the search's settings, the choice, and a seed of its own."""
-    schedule = choice.alpha_schedule if METHODS[choice.kd_method].layers else "two-stage"
-    return replace(
-        job.train, size=choice.size, method=choice.kd_method, schedule=schedule, init=choice.init,
-        seed=job.train.seed + number,
-    )  # fmt: skip
+    return replace(choice.training(job.train), seed=job.train.seed + number)
+
+
+def rungs_of(rungs: Sequence[int], config: TrainConfig) -> dict[tuple[str, int], int]:
+    """Where a training passes the rungs: the index of each by the stage's name and the epoch in it, from 1.
+
+    They lie in the first stage that trains the output; before it, PESQ means nothing.
+
+    Args:
+        rungs: epochs, as of a stage of `config.epochs`.
+        config: of the training.
+    """
+    stage = next(one for one in config.stages if not one.only_soft or METHODS[config.method].trains_output)
+    return {(stage.name, epoch): rung for rung, epoch in enumerate(rungs)}
 
 
 def start_network(config: TrainConfig, teacher: FTJNF | None, rule: str, val: ExampleSet) -> FTJNF:
@@ -179,6 +190,7 @@ def run_student(
         seconds += record.seconds
         if record.epoch not in told:  # the earlier run ended between the epoch's checkpoint and its report
             _tell(folder, epoch_metrics(record, seconds), report)
+    rungs = rungs_of(job.rungs, config)
     before, scoring = seconds, 0.0
     scored: tuple[int, Scores] | None = None
     stopped = ""
@@ -195,13 +207,20 @@ def run_student(
             seconds += record.seconds
             _check_loss(number, record)
             line = epoch_metrics(record, seconds)
-            if record.output_trained and record.epoch_in_stage % job.score_every == 0 and not record.done:
+            rung = rungs.get((record.stage, record.epoch_in_stage))
+            due = record.epoch_in_stage % job.score_every == 0 or rung is not None
+            if record.output_trained and due and not record.done:
                 scores = judge(_snapshot(training))
                 if record.best:
                     scored = (record.epoch, scores)
                 line |= score_metrics(scores)
+            late = job.deadline is not None and time.time() > job.deadline and not record.done
+            # who is stopped by the time shall not wait for another decision: it is scored as it is
+            if rung is not None and not record.done and not late:
+                line["rung"] = rung
+                write_span(folder, began, seconds - before, scoring)  # it may end with this report
             _tell(folder, line, report)
-            if job.deadline is not None and time.time() > job.deadline and not record.done:
+            if late:
                 stopped = "time"
                 break
         last = training.history[-1]
@@ -218,6 +237,30 @@ def run_student(
     write_json(folder / "result.json", plain(result))
     write_span(folder, began, seconds - before, scoring)
     report(result)
+    return result
+
+
+def leave_halved(folder: Path) -> dict[str, Any]:
+    """Ends a student that waits at a rung: writes its `result.json` and returns it.
+
+    `pesq` is the best score on its way and `best_epoch` the epoch that has it. It is no result of its configuration.
+
+    Args:
+        folder: of the student.
+    """
+    told = _told(folder / "history.jsonl")
+    scored = {epoch: line["pesq"] for epoch, line in told.items() if line.get("pesq") is not None}
+    best = max(scored, key=lambda epoch: (scored[epoch], -epoch), default=0)
+    result = {
+        "pesq": scored.get(best),
+        "state": "PRUNED",
+        "epoch": max(told, default=0),
+        "best_epoch": best,
+        "seconds": told[max(told)]["seconds"] if told else 0.0,
+        "final": True,
+        "stopped": "halved",
+    }
+    write_json(folder / "result.json", plain(result))
     return result
 
 

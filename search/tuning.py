@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from search.config import SearchConfig
 from search.follow import Follower
@@ -10,12 +11,20 @@ from search.searcher import TuneSearcher
 from search.student import StudentJob
 from search.trial import trial
 
+if TYPE_CHECKING:
+    from search.halving_scheduler import HalvingScheduler
+
 RETRIES = 2
 """Of a trial whose process died; it goes on from its last checkpoint."""
 
 
 def tune_students(
-    config: SearchConfig, job: StudentJob, searcher: TuneSearcher, follower: Follower, slots: int
+    config: SearchConfig,
+    job: StudentJob,
+    searcher: TuneSearcher,
+    follower: Follower,
+    slots: int,
+    scheduler: HalvingScheduler | None = None,
 ) -> None:
     """Trains students until the searcher has none left, or a signal ends Tune.
 
@@ -25,6 +34,7 @@ def tune_students(
         searcher: proposes them.
         follower: hears what they report.
         slots: students at a time.
+        scheduler: lets students wait at rungs; None trains them all to the end.
     """
     from ray import tune
 
@@ -34,7 +44,7 @@ def tune_students(
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trial, job=job), resources),
         tune_config=tune.TuneConfig(
-            search_alg=searcher, num_samples=-1, reuse_actors=True, max_concurrent_trials=slots
+            search_alg=searcher, scheduler=scheduler, num_samples=-1, reuse_actors=True, max_concurrent_trials=slots
         ),
         run_config=tune.RunConfig(
             name=time.strftime("session-%Y%m%d-%H%M%S"), storage_path=str(config.folder / "ray"), verbose=0,

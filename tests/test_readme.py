@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 import analysis.choose
+import model.enhance
 import model.macs
+import model.sturdiness
 import model.teacher
 from data.errors import InputError
-from search.flags import read_flags
+from search.dimensions import SETTINGS
+from search.flags import read_flags, search_config
+from search.space_file import KEYS, read_space_file
 from search.tracking import Tracker
 
 ROOT = Path(__file__).parent.parent
@@ -29,13 +33,15 @@ def test_the_map_names_every_file_of_a_room_and_no_other(room: str) -> None:
     assert sorted(named) == sorted(files)
 
 
-BLOCKS = re.findall(r"^```\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 INLINE = re.findall(r"`(python [^`]+)`", re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL))
 
 PARSERS: dict[str, Callable[[list[str]], object]] = {
     "python search/run.py": read_flags,
     "python analysis/choose.py": analysis.choose.read_flags,
     "python -m model.teacher": lambda words: model.teacher._parser().parse_args(words),
+    "python -m model.enhance": model.enhance.read_flags,
+    "python -m model.sturdiness": model.sturdiness.read_flags,
     "python -m model.macs": lambda words: model.macs._parser().parse_args(words),
 }
 
@@ -63,6 +69,16 @@ def test_a_command_that_readme_shows_has_flags_that_exist(command: str) -> None:
         parse(words[3 if words[1] == "-m" else 2 :])
     except InputError as error:
         pytest.fail(f"{command}: {error}")
+
+
+def test_the_space_file_that_readme_shows_can_be_read_and_searched_and_names_every_key(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "space.yaml"
+    path.write_text(shown)
+    config = search_config(read_flags(["--budget", "1.0GMAC", "--space", str(path)]))
+    assert config.space(5).count() > 1000
+    assert set(read_space_file(path).places) == ({*KEYS, *SETTINGS} - {"sizes"})
+    assert all(f"`{key}`" in TEXT for key in ("sizes", *SETTINGS))
 
 
 def test_the_mlflow_command_is_the_one_that_a_search_prints(tmp_path: Path) -> None:

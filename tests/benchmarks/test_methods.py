@@ -74,6 +74,16 @@ def test_one_seed_is_never_called_better(trained):
     found = compare([(curves[1:], curves[:1])], SeedSpread.of(curves))
     assert not found.apart
     assert found.text().endswith("one seed")
+    assert Study(curves).by_method().rows[0][-1] == "not known yet"
+
+
+def test_a_clip_that_could_not_be_scored_is_left_out_of_its_snr(trained, make_curve):
+    (curve,) = trained(0.0, seeds=1)
+    table = curve.table
+    table[3, 0] = np.nan
+    patchy = make_curve([1.3], table=table, repeat=7)
+    assert np.isfinite(patchy.redrawn).all()
+    assert np.median(patchy.redrawn - curve.redrawn) == pytest.approx(0.0, abs=0.01)
 
 
 def test_few_degrees_of_freedom_widen_the_interval(trained):
@@ -97,7 +107,7 @@ def test_methods_stand_beside_none_at_equal_epochs_of_both_counts(study: Study):
     assert section.differences["8/4_linear_over_none_5"]["apart"]
     assert not section.differences["8/4_linear_over_none_10"]["apart"]  # none with as many epochs as both stages
     assert not section.differences["8/4_multi_over_none_5"]["apart"]
-    assert section.rows[0][-1] == "KD Linear"
+    assert section.rows[0][-1] == "KD Linear or no KD for 10 epochs"
     assert set(section.differences) >= {"all_linear_over_none_5", "all_linear_over_none_10"}
 
 

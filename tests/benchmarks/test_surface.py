@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.curve import read_curves
 from benchmarks.hull import convex_hull, inside
 from benchmarks.replay import Replay
 from benchmarks.seed_noise import seed_noise
@@ -200,6 +201,21 @@ def test_two_stage_kd_costs_a_stage_before_its_last():
     assert epochs_before(Choice.of(G, "linear", "two-stage", "slice"), 5) == 5
     assert epochs_before(Choice.of(G, "linear", "cosine", "slice"), 5) == 0
     assert epochs_before(Choice.of(G, "none", "none", "slice"), 5) == 0
+
+
+def test_the_surface_of_the_project_is_that_of_its_recorded_curves():
+    recorded, surface = read_curves(), Surface.read()
+    used = [curve for curve in recorded if curve.standard]
+    assert surface.quality["trainings"] == len(used)
+    assert {curve.choice.kd_method for curve in used} == set(surface.methods)
+    assert not any(surface.extrapolates(curve.choice.size, curve.train["epochs"]) for curve in used)
+    residual = [
+        surface.mean(curve.choice.size, curve.choice.kd_method, curve.choice.init, epoch, curve.train["epochs"]) - value
+        for curve in used
+        for epoch, value in enumerate(curve.last_stage, 1)
+        if not math.isnan(value)
+    ]
+    assert np.sqrt(np.mean(np.square(residual))) == pytest.approx(surface.quality["residual"])
 
 
 def test_hull():

@@ -15,8 +15,9 @@ import data.examples
 import data.plan
 from data import RATE
 from data.errors import InputError
-from data.examples import ExampleSet, FreshScenes
-from data.plan import DataPlan, open_sets, prepare, shortages
+from data.examples import ExampleSet, FreshScenes, scenes_of_clip
+from data.plan import DataPlan, open_sets, prepare, scenes_for_test, shortages
+from data.scene import render
 
 
 @pytest.fixture
@@ -204,3 +205,15 @@ def test_corpus_that_is_used_in_part_is_told(plan, cache, monkeypatch):
     assert " of 24 files" in part
     assert "as --hours says: train speech" in part
     assert "--hours takes more of it" in scored
+
+
+def test_test_scenes_are_those_of_the_test_set_without_making_it(plan, cache, no_rendering):
+    expected = prepare(plan, cache).score_test
+    no_rendering()
+    source, spec = scenes_for_test(plan, cache)
+    for number in range(spec.clips):
+        mixture, target = render(list(scenes_of_clip(source, spec, number)))
+        noisy, clean = expected.batch(range(5 * number, 5 * number + 5))
+        assert torch.equal(mixture, noisy)
+        assert torch.equal(target, clean)
+    assert 5 * spec.clips == len(expected)

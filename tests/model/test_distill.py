@@ -14,6 +14,7 @@ from model.distill import (
     mean_absolute_difference,
     plan,
     soft_terms,
+    stage_epochs,
     total_loss,
 )
 from model.ftjnf import FTJNF, Activations, Size, at_positions
@@ -171,7 +172,7 @@ def test_scales_survive_a_checkpoint() -> None:
     assert torch.equal(resumed.apply(later), scales.apply(later))
 
 
-def alphas(schedule: str, epochs: int, alpha: float = 0.5, ramp: int | None = None) -> list[list[float]]:
+def alphas(schedule: str, epochs: int, alpha: float = 0.5, ramp: float | None = None) -> list[list[float]]:
     stages = plan("linear", schedule, alpha, ramp)
     return [[stage.alpha(epoch, epochs) for epoch in range(epochs)] for stage in stages]
 
@@ -189,16 +190,18 @@ def test_constant_keeps_the_given_alpha() -> None:
 
 
 def test_ramps_go_from_0_to_1_over_their_epochs_and_stay() -> None:
-    assert alphas("linear", 7, ramp=4) == [[0, 0.25, 0.5, 0.75, 1, 1, 1]]
-    assert alphas("cosine", 7, ramp=4)[0] == pytest.approx([0, 0.1464466, 0.5, 0.8535534, 1, 1, 1])
+    assert alphas("linear", 8, ramp=0.5) == [[0, 0.25, 0.5, 0.75, 1, 1, 1, 1]]
+    assert alphas("cosine", 8, ramp=0.5)[0] == pytest.approx([0, 0.1464466, 0.5, 0.8535534, 1, 1, 1, 1])
+    assert alphas("linear", 8, ramp=0.25) == [[0, 0.5, 1, 1, 1, 1, 1, 1]]
+    assert alphas("linear", 5, ramp=1) == [[0, 0.25, 0.5, 0.75, 1]], "the last epoch is hard"
     assert alphas("linear", 4) == [[0, 0.5, 1, 1]]
     assert alphas("linear", 5)[0] == pytest.approx([0, 0.4, 0.8, 1, 1])
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-@pytest.mark.parametrize("ramp", [None, 1, 50])
+@pytest.mark.parametrize("ramp", [None, 0.6, 1])
 def test_a_ramp_begins_soft_and_ends_on_the_hard_loss_however_few_epochs_there_are(
-    schedule: str, ramp: int | None
+    schedule: str, ramp: float | None
 ) -> None:
     (stage,) = plan("linear", schedule, ramp=ramp)
     for epochs in (1, 2, 3, 10):
@@ -209,12 +212,36 @@ def test_a_ramp_begins_soft_and_ends_on_the_hard_loss_however_few_epochs_there_a
 
 
 def test_alpha_moves_in_the_epochs_of_a_ramp_and_in_no_others() -> None:
-    (stage,) = plan("linear", "linear", ramp=3)
+    (stage,) = plan("linear", "linear", ramp=0.5)
     assert [stage.moves(epoch, 6) for epoch in range(6)] == [True, True, True, False, False, False]
     (stage,) = plan("linear", "cosine")
     assert [stage.moves(epoch, 5) for epoch in range(5)] == [True, True, True, False, False], "half of five is within"
     for schedule in ("two-stage", "constant"):
         assert not any(stage.moves(epoch, 6) for stage in plan("linear", schedule) for epoch in range(6))
+
+
+@pytest.mark.parametrize(
+    ("share", "epochs", "wanted"),
+    [
+        (None, 30, (30, 30)),
+        (0.5, 30, (30, 30)),
+        (0.25, 30, (15, 45)),
+        (0.7, 10, (14, 6)),
+        (0.05, 2, (1, 3)),
+        (0.95, 2, (3, 1)),
+        (0.9, 1, (1, 1)),
+    ],
+)
+def test_share_of_the_soft_stage_moves_epochs_but_adds_none(
+    share: float | None, epochs: int, wanted: tuple[int, int]
+) -> None:
+    assert stage_epochs(plan("linear", "two-stage", soft_share=share), epochs) == wanted
+
+
+@pytest.mark.parametrize(("method", "schedule"), [("none", "two-stage"), ("linear", "cosine"), ("linear", "constant")])
+def test_share_means_nothing_to_a_single_stage(method: str, schedule: str) -> None:
+    assert plan(method, schedule, soft_share=0.25) == plan(method, schedule)
+    assert stage_epochs(plan(method, schedule, soft_share=0.25), 7) == (7,)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
@@ -240,7 +267,11 @@ def test_bad_names_and_values_are_input_errors_that_say_what_to_choose() -> None
     for alpha in (0.0, 1.0, -0.1, float("nan")):
         with pytest.raises(InputError, match="alpha must lie between 0 and 1"):
             plan("linear", "constant", alpha)
-    with pytest.raises(InputError, match="at least 1 epoch"):
-        plan("linear", "cosine", ramp=0)
+    for ramp in (0.0, -0.5, 1.5, float("nan")):
+        with pytest.raises(InputError, match="above 0 and at most 1"):
+            plan("linear", "cosine", ramp=ramp)
+    for share in (0.0, 1.0, float("nan")):
+        with pytest.raises(InputError, match=r"share of the epochs .* both excluded"):
+            plan("linear", "two-stage", soft_share=share)
     with pytest.raises(InputError, match="'last' is unknown; choose one of first, none"):
         TermScales("last")

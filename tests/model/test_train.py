@@ -88,6 +88,7 @@ KILLS = [
     pytest.param(TWO_STAGE, 2, id="within stage 1"),
     pytest.param(TWO_STAGE, 3, id="at the border of the stages"),
     pytest.param(TWO_STAGE, 4, id="within stage 2"),
+    pytest.param(replace(TWO_STAGE, soft_share=0.2), 2, id="after a short stage 1"),
     pytest.param(replace(CONFIG, method="multi", schedule="linear"), 1, id="on a ramp of several terms"),
     pytest.param(replace(TWO_STAGE, precision="bf16"), 2, id="bf16", marks=BF16),
 ]
@@ -340,6 +341,17 @@ def test_learning_rate_is_the_initial_one_again_in_stage_2(training, validation)
     assert [next(epochs).lr / CONFIG.lr for _ in range(8)] == [1, 1, 1, 1, 0.5, 0.5, 0.5, 1]
 
 
+def test_share_of_the_soft_stage_shortens_it_and_lengthens_the_other(training):
+    config = replace(TWO_STAGE, epochs=3, soft_share=0.3, lr_schedule="cosine")
+    records = list(training(config))
+    assert [record.stage for record in records] == 2 * ["soft"] + 4 * ["hard"]
+    assert [record.alpha for record in records] == 2 * [0] + 4 * [1]
+    ends = [record.lr / config.lr for record in records]
+    assert ends[2] > 0.8, "each stage has the whole cosine"
+    assert max(ends[1], ends[5]) < 0.35
+    assert records[-1].done
+
+
 def test_ramp_goes_from_soft_to_hard_and_watches_the_hard_loss(training):
     records = list(training(replace(CONFIG, method="linear", schedule="linear", epochs=4)))
     first, second, *rest = [record.alpha for record in records]
@@ -361,7 +373,7 @@ def test_stall_on_a_ramp_neither_halves_the_learning_rate_nor_ends_the_stage(tra
     """By hand: alpha moves in epochs 1 to 8, the best is the second; counted are 9 to 14: halved after 11, the end."""
     losses = [4.0, 3.0] + 12 * [5.0]
     validation([(loss, math.nan) for loss in losses] + [(1.0, math.nan)])
-    one = training(replace(CONFIG, method="linear", schedule="linear", ramp=8, epochs=100))
+    one = training(replace(CONFIG, method="linear", schedule="linear", ramp=0.08, epochs=100))
     records = list(one)
     assert [record.lr / CONFIG.lr for record in records] == 11 * [1] + 3 * [0.5]
     assert [record.epoch for record in records if record.best] == [1, 2]

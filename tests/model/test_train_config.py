@@ -17,7 +17,7 @@ CONFIG = TrainConfig(Size(5, 3, microphones=2), epochs=3, lr=5e-3)
 
 
 def test_configuration_comes_back_from_json():
-    config = replace(CONFIG, method="t-lstm", gram=Gram("frame", "cosine"), clip_norm=5.0, ramp=3)
+    config = replace(CONFIG, method="t-lstm", gram=Gram("frame", "cosine"), clip_norm=5.0, ramp=0.3, soft_share=0.2)
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 

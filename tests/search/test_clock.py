@@ -55,6 +55,12 @@ def test_students_with_the_epochs_that_fit_fit() -> None:
     assert needed < 1440 < 2 * needed
 
 
+def test_students_that_may_be_stopped_early_leave_room_for_more_epochs() -> None:
+    now = clock(budget=1500.0)
+    all_of_them, fewer = (now.epochs(CHOICES * 4, 60.0, 1000, share) for share in (1.0, 0.5))
+    assert 1.3 * all_of_them < fewer <= 2.2 * all_of_them
+
+
 @pytest.mark.parametrize(("slots", "students"), [(2, 1), (16, 3)])
 def test_no_student_gets_more_epochs_than_fit_it_alone(slots: int, students: int) -> None:
     now = clock(slots=slots, budget=1500.0)
@@ -100,6 +106,15 @@ def test_student_takes_longer_the_larger_it_is_and_the_more_it_learns() -> None:
     # the Gram matrices cost more than the linear layer
     assert now.student_seconds(choice(method="t-lstm"), 10) > now.student_seconds(choice(method="linear"), 10)
     assert hard < clock(val_clips=240).student_seconds(choice(), 10)
+
+
+def test_share_of_the_soft_stage_moves_the_dearer_epochs() -> None:
+    now = clock()
+    few, half, many = (
+        now.student_seconds(Choice.of(LARGE, "t-lstm", "two-stage", "slice", soft_share=share), 10)
+        for share in (0.25, None, 0.75)
+    )
+    assert few < half < many < 1.2 * few
 
 
 def test_student_is_trained_for_the_seconds_of_its_steps() -> None:

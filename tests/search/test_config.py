@@ -7,6 +7,7 @@ import pytest
 
 from data.errors import InputError
 from search.config import SearchConfig
+from search.dimensions import Dimension
 from search.flags import read_flags, search_config
 from search.preset import PRESETS
 
@@ -22,6 +23,36 @@ def test_configuration_survives_a_turn_as_json(preset: str) -> None:
     for flags in ([], ["--sizes", "E,64/16", "--hours", "2,1,1", "--time-budget", "8h"]):
         config = config_of(*FOLDERS, "--preset", preset, *flags)
         assert SearchConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_what_is_varied_survives_a_turn_as_json_and_reaches_the_space() -> None:
+    dimensions = (Dimension("alpha", (0.3, 0.7)), Dimension("gram_form", ("exact", "frame")))
+    config = replace(config_of(), f_hidden=(16, 32), t_hidden=(8,), bi_freq=True, dimensions=dimensions, priors="none")
+    again = SearchConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    space = again.space(5)
+    assert [str(size) for size in space.feasible()] == ["16/8bi", "32/8bi"]
+    assert (space.dimensions, space.priors) == (dimensions, "none")
+    params = config.params()
+    assert params["space_alpha"] == (0.3, 0.7)
+    assert "dimensions" not in params
+
+
+def test_folder_of_an_older_search_has_the_usual_grid_and_varies_nothing_else() -> None:
+    config = config_of()
+    new = {"f_hidden", "t_hidden", "bi_freq", "dimensions", "priors"}
+    older = {name: value for name, value in config.to_dict().items() if name not in new}
+    assert SearchConfig.from_dict(older) == config
+
+
+def test_grid_without_sizes_is_the_papers_within_the_budget() -> None:
+    config = config_of("--sampler", "grid")
+    assert [str(size) for size in config.space(5).feasible()] == ["48/8", "56/8", "64/16", "72/24"]
+    assert config.space(3).feasible()[0].microphones == 3
+    with pytest.raises(InputError, match="rows B to I of Table 1, but none fits"):
+        replace(config, budget="0.1GMAC").space(5)
+    assert [str(size) for size in replace(config, sizes=("8/4",)).space(5).feasible()] == ["8/4"]
+    assert len(replace(config, t_hidden=(4,)).space(5).feasible()) > 4
 
 
 def test_space_is_what_fits_of_what_was_asked_for() -> None:

@@ -16,6 +16,7 @@ from data.cores import usable_cores
 from data.errors import InputError
 from data.files import write_json
 from model.pace import Pace
+from search.dimensions import Dimension
 from search.dry_run import dry_run
 from search.groundwork import Groundwork
 from search.proposals import Proposals
@@ -44,9 +45,20 @@ def test_values_are_json_and_say_the_same_as_the_words(ground: Make) -> None:
     shown = json.loads(json.dumps(dry_run(one)))
     students = shown["students"]
     assert f"up to 3, {students['at_a_time']} at a time, {students['epochs_a_stage']} epochs a stage" in said(one)
-    assert (shown["configurations"], shown["sizes"]["count"], shown["sizes"]["smallest"]["size"]) == (15, 3, "8/4")
+    assert (shown["configurations"], shown["sizes"]["count"], shown["sizes"]["smallest"]["size"]) == (27, 3, "8/4")
     assert shown["data"]["banks"]["train"]["speech"]["groups"] == 8
     assert (students["to_train"], students["fitting"]) == (3, 3)
+
+
+def test_what_else_is_varied_is_shown(ground: Make) -> None:
+    nothing = ground(dimensions=())
+    dry_run(nothing)
+    assert "Varied too" not in said(nothing)
+    one = ground(schedules=("constant",), dimensions=(Dimension("alpha", (0.3, 0.5)), Dimension("lr", (1e-3,))))
+    shown = json.loads(json.dumps(dry_run(one)))
+    assert "Varied too, where heeded: alpha 0.3, 0.5; lr 0.001." in said(one)
+    assert (shown["dimensions"], shown["priors"]) == ({"alpha": [0.3, 0.5], "lr": [0.001]}, "paper")
+    assert shown["configurations"] == 3 * (1 + 2)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -72,6 +84,17 @@ def test_students_that_do_not_fit_are_told(ground: Make) -> None:
     assert students["epochs_a_stage"] == 1
     assert 1 <= students["fitting"] < 3
     assert f"about {students['fitting']} of them fit, within 10 min 00 s in all" in said(slow)
+
+
+def test_it_says_whether_students_may_be_stopped_early_and_where(ground: Make) -> None:
+    one = ground()
+    assert dry_run(one)["students"]["rungs"] == []
+    assert "Halving: off" in said(one)
+    halved = ground(halving=True, train=replace(one.config.train, epochs=9))
+    assert dry_run(halved)["students"]["rungs"] == [3]
+    assert "Halving: on, students may be stopped after 3 of the 9 epochs" in said(halved)
+    whole = ground(halving=False, train=replace(one.config.train, epochs=9))
+    assert dry_run(halved)["seconds"] <= dry_run(whole)["seconds"]
 
 
 def test_a_stopped_search_shows_what_is_left_with_the_epochs_that_were_decided(ground: Make) -> None:

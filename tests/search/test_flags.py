@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
+from data.files import write_json
 from search.config import SearchConfig
+from search.dimensions import Dimension
 from search.flags import parser, read_flags, search_config
+from search.preset import PRESETS
 
 FOLDERS = ["--speech", "a", "--noise", "b", "--rirs", "c"]
 
@@ -46,6 +49,14 @@ def test_each_flag_overrides_its_part_of_the_preset() -> None:
     assert train.clip_norm == plain.train.clip_norm  # what no flag names stays
 
 
+def test_halving_is_left_to_the_search_where_all_students_are_not_to_be_measured() -> None:
+    assert config_of(*FOLDERS).halving is None
+    assert config_of("--halving", "on", "--sampler", "grid").halving is True
+    assert config_of(*FOLDERS, "--halving", "off").halving is False
+    for flags in (["--sampler", "grid"], ["--repeats", "2"], ["--preset", "paper"]):
+        assert config_of(*FOLDERS, *flags).halving is False
+
+
 def test_paper_trains_the_papers_teacher_and_needs_corpora() -> None:
     assert config_of(*FOLDERS, "--preset", "paper").teacher_size == "A"
     assert config_of(*FOLDERS, "--preset", "paper", "--teacher-size", "B").teacher_size == "B"
@@ -76,6 +87,39 @@ def test_flags_that_are_heeded_are_taken() -> None:
     assert config_of("--gram", "frame").train.gram.form == "frame"
     assert config_of(*FOLDERS, "--teacher-time", "2min").teacher_time == 120
     assert config_of("--teacher-size", "C", "--teacher-time", "2min").teacher_time == 120
+
+
+def space_file(folder: Path, text: str) -> str:
+    path = folder / "space.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_space_file_overrides_its_parts_of_the_preset(tmp_path: Path) -> None:
+    text = "kd_method: [none, multi]\nalpha_schedule: constant\nalpha: [0.2, 0.4]\nsizes: [E, 64/16]\nrepeats: 2\n"
+    config = config_of("--space", space_file(tmp_path, text))
+    assert (config.methods, config.schedules, config.sizes) == (("none", "multi"), ("constant",), ("E", "64/16"))
+    assert (config.repeats, config.dimensions) == (2, (Dimension("alpha", (0.2, 0.4)),))
+    assert config.inits == PRESETS["demo"].inits  # what the file does not name stays
+    grid = config_of("--space", space_file(tmp_path, "f_hidden: {from: 8, to: 24, step: 8}\nt_hidden: 4\n"))
+    assert [str(size) for size in grid.space(5).feasible()] == ["8/4", "16/4", "24/4"]
+
+
+def test_priors_can_be_switched_off() -> None:
+    assert config_of().priors == "paper"
+    assert config_of("--priors", "none").space(5).priors == "none"
+
+
+def test_resumed_search_needs_its_space_file_no_more_and_takes_no_other(tmp_path: Path) -> None:
+    file = space_file(tmp_path, "alpha_schedule: constant\nalpha: [0.2, 0.4]\nf_hidden: [16, 32]\n")
+    begun = config_of("--space", file, "--storage", str(tmp_path), "--name", "x", "--priors", "none")
+    write_json(tmp_path / "x" / "search.json", begun.to_dict())
+    Path(file).unlink()
+    resume = ["--resume", "x", "--storage", str(tmp_path)]
+    assert search_config(read_flags(resume)) == begun
+    for flags in (["--space", file], ["--priors", "paper"]):
+        with pytest.raises(InputError, match=f"{flags[0]} .* cannot be given with --resume"):
+            search_config(read_flags([*resume, *flags]))
 
 
 def test_precision_is_decided_once_for_the_whole_search() -> None:

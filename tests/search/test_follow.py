@@ -19,6 +19,7 @@ from model.ftjnf import Size
 from model.gram import Gram
 from model.macs import paper_gmac
 from model.train_config import TrainConfig
+from search.dimensions import SETTINGS
 from search.follow import Follower, student_params, teacher_params
 from search.live import LiveTable
 from search.space import Choice
@@ -102,7 +103,12 @@ def test_what_a_trial_reports_reaches_the_tracker(table: LiveTable) -> None:
 def test_parameters_of_a_student_are_all_that_its_training_depends_on(teacher_file: Path) -> None:
     choice = Choice.of(Size(80, 32, bi_freq=True), "none", "two-stage", "random")
     params = student_params(JOB, 3, choice)
-    assert params.items() >= asdict(choice).items()
+    own = {name: value for name, value in asdict(choice).items() if name not in SETTINGS}
+    assert params.items() >= own.items()
+    varied = Choice.of(
+        Size(80, 32), "t-lstm", "constant", "slice", alpha=0.3, lr=1e-4, gram_form="frame", gram_normalise="plain"
+    )
+    assert student_params(JOB, 3, varied).items() >= varied.settings.items()
     assert params.items() >= {
         "trial": 3, "size": "80/32bi", "lr": 2e-3, "batch": 3, "epochs": 7, "seed": 43, "clip_norm": "none",
         "gram_form": "positions", "gram_normalise": "cosine", "gram_positions": 1024, "soft_scale": "first",
@@ -129,6 +135,25 @@ def test_run_ends_as_its_student_did(table: LiveTable, state: str, status: str) 
     assert tracker.of("tag_student")[-1] == (3, {"result": state, "stopped": "time"})
 
 
+def test_run_of_a_student_that_waits_stays_open_until_it_goes_on_or_the_search_ends(table: LiveTable) -> None:
+    tracker, finished = RecordingTracker(), []
+    follower = Follower(table, tracker, JOB, finished.append)  # type: ignore[arg-type]
+    follower.on_trial_start(0, [], trial())
+    follower.on_trial_result(1, [], trial(), EPOCH | {"rung": 0})
+    follower.paused(3)
+    assert tracker.of("tag_student")[-1] == (3, {"stopped": "paused"})
+    assert not tracker.of("end_student")
+    assert table.rows[3].state == "paused"
+    follower.on_trial_start(2, [], trial())
+    assert [number for number, *_ in tracker.of("student")] == [3, 3]  # which continues its run
+    assert tracker.of("tag_student")[-1][1]["stopped"] == "no"
+
+    follower.halved(3, {"state": "PRUNED", "stopped": "halved", "pesq": 1.4})
+    assert tracker.of("tag_student")[-1] == (3, {"result": "PRUNED", "stopped": "halved"})
+    assert tracker.of("end_student") == [(3, "KILLED")]
+    assert not finished
+
+
 def test_failed_trial_ends_its_run_with_the_reason(table: LiveTable) -> None:
     tracker = RecordingTracker()
     follower = Follower(table, tracker, JOB, lambda number: None)  # type: ignore[arg-type]
@@ -138,6 +163,15 @@ def test_failed_trial_ends_its_run_with_the_reason(table: LiveTable) -> None:
     assert tracker.of("end_student") == [(3, "FAILED")]
     assert table.rows[3].state == "failed"
     assert follower.last_error == "the loss is nan"
+
+
+def test_student_whose_machine_is_lost_has_not_failed(table: LiveTable) -> None:
+    tracker = RecordingTracker()
+    follower = Follower(table, tracker, JOB, lambda number: None)  # type: ignore[arg-type]
+    follower.on_trial_start(0, [], trial())
+    follower.on_trial_recover(1, [], trial())
+    assert table.rows[3].state == "waiting"
+    assert tracker.of("end_student") == []
 
 
 def test_reason_of_a_student_that_failed_stands_on_its_run(table: LiveTable) -> None:

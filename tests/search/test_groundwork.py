@@ -13,13 +13,15 @@ import torch
 
 from data.cores import usable_cores
 from data.errors import InputError
-from data.files import read_json
+from data.files import read_json, write_json
 from data.plan import Sets, prepare
 from model.fresh_targets import fresh_folder
 from model.ftjnf import Size
+from model.gram import Gram
 from model.pace import Pace
 from model.targets import layers_of
 from search.clock import Clock
+from search.dimensions import Dimension
 from search.flags import read_flags, search_config
 from search.groundwork import Groundwork
 from search.ray_session import Machine
@@ -107,6 +109,20 @@ def test_targets_are_made_once_for_all_students(ground: Make, tmp_path: Path, ca
     assert len([path for path in made if path.name == "index.json"]) == 2  # training and validation
     one.targets(one.teacher(sets), sets)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")} == made
+
+
+@pytest.mark.parametrize(("forms", "made"), [(("exact", "positions"), 2), (("exact", "frame"), 0)])
+def test_targets_are_made_where_any_student_reads_them(
+    ground: Make, tmp_path: Path, cache: Path, forms: tuple[str, ...], made: int
+) -> None:
+    data = replace(ground().config.data, remix=False)
+    train = replace(ground().config.train, gram=Gram("exact"))
+    dimensions = (Dimension("gram_form", forms),)
+    config = ground(data=data, train=train, methods=("t-lstm",), dimensions=dimensions).config
+    one = replace(ground(), config=config, cache=tmp_path / "cache")
+    sets = prepare(data, cache)
+    one.targets(one.teacher(sets), sets)
+    assert len(list((tmp_path / "cache").rglob("index.json"))) == made
 
 
 def test_targets_that_do_not_fit_are_not_made_and_it_is_said(ground: Make, tmp_path: Path, cache: Path) -> None:
@@ -197,13 +213,28 @@ def test_epochs_are_what_fits_into_the_time_and_never_more_than_asked_for(ground
 def test_every_preset_fits_its_epochs_to_a_time_budget(
     tmp_path: Path, ground: Make, sets: Sets, corpus_flags: list[str], preset: str
 ) -> None:
-    flags = ["--budget", "1GMAC", *corpus_flags, "--preset", preset, "--time-budget", "10min"]
+    flags = ["--budget", "1GMAC", *corpus_flags, "--preset", preset, "--time-budget", "7min"]
     config = search_config(read_flags([*flags, "--storage", str(tmp_path), "--name", "x"]))
     one = replace(ground(), config=config, space=config.space(5))
     clock = replace(slow(sets, one), train=config.train)
     epochs, students = one.epochs(clock, None)
     assert 1 <= epochs < config.train.epochs
     assert clock.fits(students.first[0], epochs, one.reserve(clock, None))
+
+
+def test_halving_is_decided_with_the_epochs_and_makes_room_for_more(ground: Make, sets: Sets, tmp_path: Path) -> None:
+    train = replace(ground().config.train, epochs=500)
+    off = ground(time_budget=600.0, train=train, trials=12, halving=False)
+    clock = slow(sets, off)
+    without, _ = off.epochs(clock, None)
+    assert off.rungs(without) == ()
+    one = ground(time_budget=600.0, train=train, trials=12)
+    epochs = one.decide_epochs(clock, None)
+    assert without < epochs < 2 * without
+    assert read_json(tmp_path / "x" / "epochs.json")["rungs"] == list(one.rungs(epochs)) != []
+    assert ground(trials=3).rungs(epochs) == one.rungs(epochs)  # as the first session decided
+    write_json(tmp_path / "x" / "epochs.json", {"epochs": 30})  # of a search before there were rungs
+    assert one.rungs(30) == ()
 
 
 def test_epochs_are_decided_once_for_all_sessions(ground: Make, sets: Sets, tmp_path: Path) -> None:

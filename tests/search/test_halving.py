@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.front import hypervolume
-from search.halving import Rungs, rung_epochs
+from search.halving import Rungs, halving_in_words, planned_rungs, rung_epochs
 from search.proposal import Proposal, State
 from search.space import Choice
 
@@ -33,6 +33,30 @@ def test_rungs_that_cannot_be_are_refused(eta: float, first: int) -> None:
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="eta must be at least 2"):
         Rungs(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "epochs", "trials", "rungs"),
+    [
+        (None, 30, 16, (3, 10)),
+        (None, 9, 12, (3,)),
+        (None, 7, 40, ()),  # too few epochs for a score that says something
+        (None, 30, 10, ()),  # too few students for two of similar cost
+        (True, 7, 3, (1, 2)),
+        (True, 1, 3, ()),
+        (False, 100, 40, ()),
+    ],
+)
+def test_halving_is_on_where_it_is_worth_it_or_asked_for(
+    wanted: bool | None, epochs: int, trials: int, rungs: tuple[int, ...]
+) -> None:
+    assert planned_rungs(wanted, epochs, trials) == rungs
+
+
+def test_rungs_are_said_in_words() -> None:
+    assert halving_in_words((), 30).startswith("off")
+    assert "after 3 of the 9 epochs" in halving_in_words((3,), 9)
+    assert "after 4, 11 and 33 of the 100 epochs" in halving_in_words((4, 11, 33), 100)
 
 
 def reported(*scores: float, log_cost: float = 0.0, rung: int = 0, **settings: float) -> Rungs:

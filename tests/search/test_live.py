@@ -56,6 +56,16 @@ def test_failure_is_told_with_its_reason_as_it_is() -> None:
     assert "failed: no such file [/data/x]" in written(console)[-1]
 
 
+def test_student_of_a_lost_machine_is_said_to_go_on() -> None:
+    console = dumb()
+    table = LiveTable(console, 10, 4, None)
+    table.started(3, CHOICE, 2)
+    table.lost(3)
+    table.lost(4)  # never started here
+    assert "goes on from its last checkpoint" in written(console)[-1]
+    assert "0 of at most 4 students done" in written(console)[-1]
+
+
 @pytest.mark.parametrize(
     ("final", "shown"),
     [
@@ -79,6 +89,16 @@ def test_table_shows_how_each_student_stands(final: dict, shown: str) -> None:
     table.reported(0, final)
     assert shown in rendered(table)
     assert "1 of at most 4 students done" in rendered(table)
+
+
+def test_student_that_waits_is_shown_as_such_and_is_not_done() -> None:
+    console = dumb()
+    table = LiveTable(console, 10, 4, None)
+    table.started(0, CHOICE, 2)
+    table.reported(0, EPOCH | {"pesq": 1.4})
+    table.paused(0)
+    assert "PESQ 1.400  paused; 0 of at most 4 students done" in written(console)[-1]
+    table.paused(9)  # of an earlier session
 
 
 def test_of_many_finished_students_the_latest_are_shown() -> None:

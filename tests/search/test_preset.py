@@ -41,3 +41,11 @@ def test_own_corpora_have_the_full_space_and_no_time_budget_of_their_own() -> No
         assert set(preset.inits) == {"slice", "random"}
         assert preset.time_budget is None
         assert preset.data.test_clips >= 60
+
+
+def test_only_full_has_the_trials_to_vary_more() -> None:
+    assert {name for name, preset in PRESETS.items() if preset.dimensions} == {"full"}
+    for one in PRESETS["full"].dimensions:
+        assert any(
+            one.heeded(method, schedule) for method in PRESETS["full"].methods for schedule in PRESETS["full"].schedules
+        )

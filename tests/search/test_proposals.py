@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cloudpickle
@@ -12,6 +12,7 @@ import pytest
 from data.errors import InputError
 from model.ftjnf import Size
 from model.macs import Budget, paper_gmac
+from search.dimensions import SETTINGS, Dimension
 from search.proposals import Proposals
 from search.space import Choice, Space, parse_sizes
 from search.start import START
@@ -238,3 +239,24 @@ def test_a_declared_repeat_has_a_number_and_is_no_duplicate(tmp_path: Path) -> N
         proposals.declare(first)
     with pytest.raises(ValueError, match="above the budget"):
         proposals.declare(replace(first, f_hidden=512))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+def test_what_else_is_varied_is_proposed_within_the_space_and_never_twice(tmp_path: Path, sampler: str) -> None:
+    some = space(
+        "0.05GMAC", schedules=("two-stage", "constant", "cosine"),
+        dimensions=(
+            Dimension("alpha", (0.3, 0.5, 0.7)), Dimension("soft_share", (0.25, 0.5)), Dimension("lr", (5e-4, 1e-3)),
+            Dimension("gram_normalise", ("plain", "cosine")),
+        ),
+    )  # fmt: skip
+    choices = run(Proposals(some, tmp_path / "study.journal", 0, sampler), 30, workers=3)
+    assert len(set(choices)) == 30
+    assert set(choices) <= set(some.configurations())
+    assert [trial.choice for trial in Proposals(some, tmp_path / "study.journal").trials()] == choices
+
+
+def test_journal_of_an_older_search_is_read(tmp_path: Path) -> None:
+    choice = Choice.of(Size(8, 4), "linear", "cosine", "slice")
+    older = {name: value for name, value in asdict(choice).items() if name not in SETTINGS}
+    assert Choice(**older) == choice

@@ -16,7 +16,7 @@ from model.macs import Budget, paper_gmac
 from search.beside import Beside
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
-from search.report import draw, failed_students, print_front, write_report
+from search.report import draw, failed_students, halved_students, print_front, write_report
 from search.results import Record, costs, mark_front
 
 BY_SNR = {"-5": 1.2, "0": 1.4, "5": 1.6, "10": 1.8, "15": 2.0}
@@ -54,6 +54,13 @@ def printed(records: list[Record] = RECORDS, beside: Beside = BESIDE, apart: Any
 
 def row(text: str, start: str) -> list[str]:
     return next(line for line in text.splitlines() if line.strip().startswith(start)).split()
+
+
+def test_what_was_varied_stands_beside_the_schedule_of_those_that_have_it() -> None:
+    records = mark_front([record(0, Size(8, 4), 1.5), record(1, Size(80, 32), 2.0, ramp=0.25, lr=5e-4)])
+    text = printed(records)
+    assert " linear cosine ramp=0.25 lr=0.0005 slice " in " ".join(row(text, "1 "))
+    assert " linear cosine slice " in " ".join(row(text, "0 "))
 
 
 def test_front_is_printed_with_costs_scores_and_what_stands_beside_it() -> None:
@@ -160,3 +167,15 @@ def test_figures_are_drawn_and_one_that_cannot_be_is_left_out(
     assert [path.name for path in drawn] == ["pareto.png", "pareto.html", "figure3.png"]
     assert all(path.stat().st_size > 1000 for path in drawn)
     assert "figure4.png could not be drawn" in caplog.text
+
+
+def test_students_that_were_stopped_early_are_counted_and_did_not_fail(tmp_path: Path) -> None:
+    config = config_of("--storage", str(tmp_path))
+    for number, stopped in enumerate(["", "halved", "halved", "time"]):
+        folder = config.folder / "students" / f"{number:04d}"
+        write_json(folder / "config.json", {})
+        write_json(folder / "result.json", {"state": "COMPLETE" if not stopped else "PRUNED", "stopped": stopped})
+    assert halved_students(config.folder) == [1, 2]
+    assert failed_students(config.folder, RECORDS[:1]) == []
+    text = write_report(config.folder, config, RECORDS, BESIDE, APART).read_text()
+    assert "2 students more were stopped early" in text

@@ -13,6 +13,7 @@ from data.files import write_json
 from model.ftjnf import Size
 from model.macs import Budget, gmac_per_s, paper_gmac, parameters
 from model.score import Scores
+from search.dimensions import SETTINGS
 from search.final import add_test_scores
 from search.proposal import Proposal, State
 from search.results import (
@@ -180,6 +181,26 @@ def test_front_is_written_as_json_and_csv(tmp_path: Path) -> None:
         ("2", "0.5", "1.9"),
     ]
     assert "pesq_by_snr" not in rows[0]
+
+
+def test_what_is_varied_stands_in_the_records_that_have_it_and_in_the_table(tmp_path: Path) -> None:
+    students = tmp_path / "students"
+    finished(students, 0, 1.5)
+    finished(students, 1, 1.6)
+    finished(students, 2, 1.7)
+    choices = (
+        Choice.of(Size(8, 4), "none", "none", "slice"),
+        Choice.of(Size(16, 4), "linear", "constant", "slice", alpha=0.3),
+        Choice.of(Size(24, 4), "t-lstm", "cosine", "slice", ramp=0.25, gram_normalise="cosine"),
+    )
+    records = student_records(students, [proposal(number, choice) for number, choice in enumerate(choices)])
+    for record, choice in zip(records, choices, strict=True):
+        assert {name: record[name] for name in SETTINGS if name in record} == choice.settings
+    write_front(tmp_path, records)
+    with open(tmp_path / "front.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    cells = [(row["alpha"], row["ramp"], row["gram_normalise"], row["init"]) for row in rows]
+    assert cells == [("", "", "", "slice"), ("0.3", "", "", "slice"), ("", "0.25", "cosine", "slice")]
 
 
 def test_front_without_members_is_an_empty_list(tmp_path: Path) -> None:

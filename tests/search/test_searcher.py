@@ -7,6 +7,7 @@ import cloudpickle
 import pytest
 
 from model.macs import Budget
+from search.halving import Rungs
 from search.proposals import Proposals
 from search.searcher import TuneSearcher
 from search.space import Choice, Space, parse_sizes
@@ -153,3 +154,105 @@ def test_tune_can_save_and_restore_it(proposals: Proposals, tmp_path: Path) -> N
     searcher.save_to_dir(str(tmp_path), "session")
     searcher.restore_from_dir(str(tmp_path))
     assert searcher.suggest("a") != FINISHED
+
+
+# with rungs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Proposals:
+    return Proposals(Space(Budget.parse("1.0GMAC"), ("none", "linear"), ("two-stage",)), tmp_path / "many.journal")
+
+
+def pause(searcher: TuneSearcher, proposals: Proposals, rungs: Rungs, name: str, number: int, pesq: float) -> None:
+    """What the scheduler does with a student that is to wait, and Tune after it."""
+    for other in range(100, 103):
+        rungs.report(other, 0.0, 0, 2.0)
+    rungs.report(number, 0.0, 0, pesq)
+    assert rungs.decide(number) == "pause"
+    proposals.pause(number, pesq)
+    searcher.on_trial_complete(name, {"rung": 0, "pesq": pesq})
+
+
+def promote_all(rungs: Rungs) -> None:
+    """Later reports at the rung that make every paused student one of the best."""
+    for other in range(200, 230):
+        rungs.report(other, 0.0, 0, 1.0)
+
+
+def test_a_student_that_can_be_promoted_comes_before_a_new_one(many: Proposals) -> None:
+    rungs = Rungs()
+    searcher = TuneSearcher(many, rungs=rungs)
+    first = searcher.suggest("a")
+    pause(searcher, many, rungs, "a", 0, 1.5)
+    assert states(many) == ["PAUSED"]
+    assert searcher.suggest("b")["number"] == 1
+    promote_all(rungs)
+    assert searcher.suggest("c") == first
+    assert states(many) == ["RUNNING", "RUNNING"]
+    assert searcher.suggest("d")["number"] == 2
+
+
+def test_at_its_limit_it_waits_for_those_in_training_and_then_finishes(many: Proposals) -> None:
+    rungs = Rungs()
+    searcher = TuneSearcher(many, rungs=rungs, limit=2)
+    for name in "ab":
+        searcher.suggest(name)
+    pause(searcher, many, rungs, "a", 0, 1.5)
+    assert searcher.suggest("c") is None
+    promote_all(rungs)
+    assert searcher.suggest("c")["number"] == 0
+    assert searcher.suggest("d") is None
+    searcher.on_trial_complete("b", {"state": "COMPLETE", "pesq": 1.6})
+    pause_again = searcher.suggest("d")
+    assert pause_again is None
+    searcher.on_trial_complete("c", {"state": "COMPLETE", "pesq": 1.6})
+    assert searcher.suggest("d") == FINISHED
+
+
+def test_with_time_to_spare_those_that_wait_are_trained_on_the_best_first(many: Proposals) -> None:
+    rungs = Rungs()
+    searcher = TuneSearcher(many, rungs=rungs, limit=2, spare=True)
+    for number, name in enumerate("ab"):
+        searcher.suggest(name)
+        pause(searcher, many, rungs, name, number, 1.5 + 0.1 * number)
+    assert [searcher.suggest(name)["number"] for name in "cd"] == [1, 0]
+    assert rungs.paused() == []
+
+    without = TuneSearcher(many, rungs=Rungs(), limit=2)
+    assert without.suggest("e") == FINISHED
+
+
+def test_a_student_that_can_be_promoted_but_would_not_be_done_in_time_waits(many: Proposals) -> None:
+    rungs, asked = Rungs(), []
+
+    def may_start(choice: Choice) -> bool:
+        asked.append(choice)
+        return len(asked) == 1
+
+    searcher = TuneSearcher(many, rungs=rungs, may_start=may_start, spare=True)
+    searcher.suggest("a")
+    pause(searcher, many, rungs, "a", 0, 1.5)
+    promote_all(rungs)
+    assert searcher.suggest("b") == FINISHED
+    assert states(many) == ["PAUSED"]
+
+
+def test_a_new_student_that_was_refused_is_not_asked_for_again(many: Proposals) -> None:
+    asked: list[Choice] = []
+    searcher = TuneSearcher(many, rungs=Rungs(), may_start=lambda choice: asked.append(choice) or len(asked) == 1)
+    searcher.suggest("a")
+    assert [searcher.suggest("b") for _ in range(3)] == [None] * 3
+    assert len(asked) == 2
+
+
+def test_a_student_that_waits_says_that_the_machine_is_well(many: Proposals) -> None:
+    rungs = Rungs()
+    searcher = TuneSearcher(many, rungs=rungs)
+    for number, name in enumerate("abcde"):
+        searcher.suggest(name)
+        if name == "c":
+            pause(searcher, many, rungs, name, number, 1.5)
+        else:
+            searcher.on_trial_complete(name, error=True)
+    assert not searcher.broken

@@ -182,7 +182,7 @@ def test_machine_that_fails_students_ends_the_search_and_leaves_them_to_a_later_
 ) -> None:
     handed_out: list[list[int]] = []
 
-    def disk_full(config: SearchConfig, job: Any, searcher: TuneSearcher, follower: Any, slots: int) -> None:
+    def disk_full(config: SearchConfig, job: Any, searcher: TuneSearcher, follower: Any, *_: Any) -> None:
         handed_out.append([])
         follower.last_error = "No space left on device"
         while isinstance(suggestion := searcher.suggest(name := str(len(handed_out[-1]))), dict):

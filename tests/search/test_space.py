@@ -2,33 +2,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from data.errors import InputError
+from model.distill import METHODS
 from model.ftjnf import TABLE_1, Size
 from model.macs import Budget, paper_gmac
-from search.space import Choice, Space, parse_sizes
+from search.dimensions import Dimension
+from search.space import Choice, Space, paper_sizes, parse_sizes
 
 
 def space(budget: str = "1.0GMAC", **settings) -> Space:
     defaults = {"methods": ("none", "linear", "t-lstm"), "schedules": ("two-stage", "cosine"), "inits": ("slice",)}
     return Space(Budget.parse(budget), **{**defaults, **settings})
-
-
-def test_choices_of_the_method_none_are_one_whatever_the_schedule() -> None:
-    size = Size(80, 32)
-    assert Choice.of(size, "none", "cosine", "random") == Choice.of(size, "none", "two-stage", "random")
-    assert Choice.of(size, "linear", "cosine", "random") != Choice.of(size, "linear", "two-stage", "random")
-
-
-def test_key_names_all_that_makes_a_configuration() -> None:
-    assert Choice.of(Size(80, 32), "linear", "two-stage", "slice").key() == "80/32|linear|two-stage|slice"
-    assert Choice.of(Size(80, 32, bi_freq=True), "none", "cosine", "random").key() == "80/32bi|none|none|random"
-
-
-def test_choice_gives_back_its_size() -> None:
-    for size in (Size(80, 32), Size(8, 4, bi_freq=True, microphones=3)):
-        assert Choice.of(size, "none", "none", "random").size == size
 
 
 def test_sizes_are_read_from_text_once_each() -> None:
@@ -144,3 +131,90 @@ def test_stratified_start_of_few_or_named_sizes_is_all_of_them() -> None:
 
 def test_stratified_start_of_one_size_is_the_largest() -> None:
     assert space().stratified_start(1) == [Size(80, 24)]
+
+
+VARIED = (
+    Dimension("alpha", (0.3, 0.5, 0.7)),
+    Dimension("ramp", (0.25, 0.5)),
+    Dimension("soft_share", (0.25, 0.5)),
+    Dimension("lr", (5e-4, 1e-3)),
+    Dimension("gram_normalise", ("plain", "cosine")),
+)
+
+
+def varied(**settings) -> Space:
+    schedules = ("two-stage", "constant", "linear", "cosine")
+    return space("0.05GMAC", methods=("none", "linear", "t-lstm"), schedules=schedules, dimensions=VARIED, **settings)
+
+
+@pytest.mark.parametrize("settings", [{}, {"inits": ("slice", "random"), "repeats": 2}])
+def test_dimensions_multiply_what_heeds_them_and_every_configuration_has_an_index(settings: dict) -> None:
+    some = varied(**settings)
+    # by hand: none 2 lr; linear 2 lr x (2 shares + 3 alphas + 2 + 2 ramps); t-lstm the same by 2 normalisations
+    recipes = 2 + 2 * 9 + 2 * 9 * 2
+    listed = list(some.configurations())
+    assert some.count() == len(listed) == len(set(listed))
+    assert some.count() == len(some.feasible()) * recipes * len(some.inits) * some.repeats
+    assert [some.configuration(index) for index in range(some.count())] == listed
+
+
+def test_millions_of_configurations_are_counted_and_drawn_from_without_a_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    some = space("40GMAC", dimensions=(Dimension("lr", tuple(i / 1000 for i in range(1, 1000))),))
+    assert some.count() > 5_000_000
+
+    def listed(self: Space) -> None:
+        raise AssertionError("they were listed")
+
+    monkeypatch.setattr(Space, "configurations", listed)
+    rng = np.random.default_rng(0)
+    tried: set[Choice] = set()
+    for _ in range(50):
+        choice = some.untried(tried, rng)
+        assert choice is not None
+        assert choice not in tried
+        tried.add(choice)
+
+
+def test_untried_ones_are_found_to_the_last_and_then_there_are_none() -> None:
+    some, rng = space("0.05GMAC"), np.random.default_rng(0)
+    tried: set[Choice] = set()
+    while (choice := some.untried(tried, rng)) is not None:
+        assert choice not in tried
+        tried.add(choice)
+    assert tried == set(some.configurations())
+
+
+def test_prior_of_kd_turns_at_size_f_and_can_be_switched_off() -> None:
+    some = space("40GMAC", methods=tuple(METHODS))
+
+    def prior(size: Size, method: str, schedule: str = "two-stage") -> float:
+        return some.prior(Choice.of(size, method, schedule, "slice"))
+
+    for name in ("A", "D", "E", "F"):
+        assert prior(TABLE_1[name], "linear") == prior(TABLE_1[name], "multi") > prior(TABLE_1[name], "none")
+    for name in ("G", "H", "I"):
+        assert prior(TABLE_1[name], "linear") == prior(TABLE_1[name], "t-lstm") < prior(TABLE_1[name], "none")
+    for row in TABLE_1.values():
+        assert 0 < prior(row, "f-lstm") < prior(row, "mask") < prior(row, "t-lstm")
+        assert prior(row, "linear", "cosine") < prior(row, "linear")
+    flat = space(methods=tuple(METHODS), priors="none")
+    assert {flat.prior(choice) for choice in flat.configurations()} == {1.0}
+
+
+def test_axes_of_the_grid_can_be_given() -> None:
+    some = space(f_hidden=(16, 20), t_hidden=(5,))
+    assert some.feasible() == [Size(16, 5), Size(20, 5)]
+
+
+def test_one_dimension_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="lr, lr name one twice"):
+        space(dimensions=(Dimension("lr", (1e-3,)), Dimension("lr", (1e-4,))))
+
+
+def test_paper_sizes_are_the_rows_of_table_1_within_the_budget_but_the_teacher() -> None:
+    assert paper_sizes(Budget.parse("1.0GMAC")) == tuple(TABLE_1[name] for name in "FGHI")
+    assert paper_sizes(Budget.parse("100GMAC"), 3)[0] == Size(256, 64, microphones=3)
+    with pytest.raises(InputError, match=r"none fits the budget of 0.1GMAC.*48/8.*--sizes"):
+        paper_sizes(Budget.parse("0.1GMAC"))

@@ -20,11 +20,20 @@ from data.files import read_json
 from data.plan import DataPlan, Sets, prepare
 from model.fresh_targets import FreshTargets
 from model.ftjnf import Size
+from model.gram import Gram
 from model.score import Scores
 from model.train_config import TrainConfig
 from model.weights import load_network
 from search.space import Choice
-from search.student import StudentJob, run_student, score_metrics, start_network, train_config
+from search.student import (
+    StudentJob,
+    leave_halved,
+    run_student,
+    rungs_of,
+    score_metrics,
+    start_network,
+    train_config,
+)
 
 EPOCHS = 2
 NONE = Choice.of(Size(8, 4), "none", "none", "slice")
@@ -123,6 +132,48 @@ def test_student_reports_every_epoch_and_in_the_end_its_score(
     assert TrainConfig.from_dict(config["train"]) == train_config(job, 0, choice)
 
 
+@pytest.mark.parametrize(
+    ("own", "searchs"),
+    [
+        (replace(T_LSTM, gram_form="frame", gram_normalise="cosine"), {"gram": Gram("frame", "cosine")}),
+        (replace(LINEAR, lr=3e-3), {"lr": 3e-3}),
+        (replace(COSINE, ramp=0.25), {"ramp": 0.25}),
+        (replace(LINEAR, soft_share=0.25), {"soft_share": 0.25}),
+        (replace(LINEAR, alpha_schedule="constant", alpha=0.2), {"alpha": 0.2}),
+    ],
+)
+def test_a_setting_of_a_students_own_trains_as_one_of_the_whole_search_does(
+    make_job: Job, tmp_path: Path, own: Choice, searchs: dict[str, Any]
+) -> None:
+    """Also beside students that read cached targets: each has the targets that its Gram form needs."""
+    job = make_job(tmp_path / "own")
+    if own.gram_form is not None:
+        run(job, T_LSTM, number=1)
+    one = run(job, own)
+    base = make_job(tmp_path / "search")
+    shared = replace(base, train=replace(base.train, **searchs))
+    other = run(shared, replace(own, **dict.fromkeys(own.settings)))
+    plain = run(make_job(tmp_path / "plain"), replace(own, **dict.fromkeys(own.settings)))
+    assert len(one) == len(other) == len(plain)
+
+    def losses(reports: list[Report]) -> list[float]:
+        return [report["loss_train"] for report in reports[:-1]]
+
+    assert losses(one) == losses(other)
+    assert losses(one) != losses(plain)
+
+
+def test_student_with_a_short_first_stage_is_the_same_after_a_kill(make_job: Job, tmp_path: Path) -> None:
+    choice = replace(LINEAR, soft_share=0.25)
+    whole, killed = make_job(tmp_path / "whole"), make_job(tmp_path / "killed")
+    *epochs, _ = run(whole, choice)
+    assert [report["stage"] for report in epochs] == ["soft"] + (2 * EPOCHS - 1) * ["hard"]
+    for reports in (1, 2):
+        run(killed, choice, kill_after=reports)
+    run(killed, choice)
+    assert best_weights(killed) == best_weights(whole)
+
+
 def test_output_that_no_loss_has_touched_is_not_scored_on_the_way(make_job: Job, tmp_path: Path) -> None:
     job = make_job(tmp_path)
     linear, t_lstm, cosine = (run(job, one, number) for number, one in enumerate((LINEAR, T_LSTM, COSINE)))
@@ -137,6 +188,58 @@ def test_output_that_no_loss_has_touched_is_not_scored_on_the_way(make_job: Job,
     assert ["pesq" in report for report in cosine] == [True, False, True]
     seldom = make_job(tmp_path / "seldom", score_every=2, train=replace(job.train, epochs=5))
     assert ["pesq" in report for report in run(seldom, NONE)] == [False, True, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("choice", "stage"),
+    [(NONE, "hard"), (LINEAR, "soft"), (T_LSTM, "hard"), (COSINE, "mixed")],
+)
+def test_rungs_are_counted_from_the_stage_that_first_trains_the_output(
+    make_job: Job, tmp_path: Path, choice: Choice, stage: str
+) -> None:
+    config = train_config(make_job(tmp_path), 0, choice)
+    assert rungs_of((1, 3), config) == {(stage, 1): 0, (stage, 3): 1}
+
+
+def test_student_is_scored_at_a_rung_however_seldom_it_is_else(make_job: Job, tmp_path: Path) -> None:
+    job = make_job(tmp_path, score_every=100, rungs=(1,))
+    for number, (choice, at) in enumerate([(NONE, 1), (LINEAR, 1), (T_LSTM, 3)]):
+        *epochs, final = run(job, choice, number)
+        assert [report["epoch"] for report in epochs if "pesq" in report] == [at]
+        assert [report["epoch"] for report in epochs if report.get("rung") == 0] == [at]
+        assert "rung" not in final
+        assert history(job, number)[at - 1]["rung"] == 0
+
+
+def test_last_epoch_is_no_rung_and_neither_is_one_after_the_time(make_job: Job, tmp_path: Path) -> None:
+    assert all("rung" not in report for report in run(make_job(tmp_path, rungs=(EPOCHS,)), NONE))
+    late = run(make_job(tmp_path, rungs=(1,), deadline=0.0), NONE, number=1)
+    assert all("rung" not in report for report in late)
+    assert late[-1]["state"] == "COMPLETE"
+
+
+def test_student_that_ends_at_a_rung_goes_on_as_if_it_had_not(make_job: Job, tmp_path: Path) -> None:
+    whole, paused = make_job(tmp_path / "whole", rungs=(1,)), make_job(tmp_path / "paused", rungs=(1,))
+    *_, expected = run(whole, NONE)
+    assert run(paused, NONE, kill_after=1)[-1]["rung"] == 0
+    assert (paused.folder(0) / "timing.json").exists()
+    again = run(paused, NONE)
+    assert (again[0]["epoch"], again[0]["rung"]) == (1, 0), "it is decided on again: the driver may not have heard it"
+    assert best_weights(paused) == best_weights(whole)
+    assert again[-1]["pesq"] == expected["pesq"]
+
+
+def test_student_that_waits_to_the_end_leaves_its_best_score_and_is_not_trained_again(
+    make_job: Job, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path, rungs=(1,))
+    reports = run(job, LINEAR, kill_after=1)
+    result = leave_halved(job.folder(0))
+    assert result == read_json(job.folder(0) / "result.json")
+    assert result.items() >= {"state": "PRUNED", "stopped": "halved", "epoch": 1, "best_epoch": 1}.items()
+    assert result["pesq"] == reports[0]["pesq"]
+    assert result["seconds"] == reports[0]["seconds"]
+    assert run(job, LINEAR) == [result]
 
 
 @pytest.mark.parametrize("reports", [1, 3])
