@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -13,7 +14,7 @@ from analysis.canvas import bottom_legend, new_figure, save
 from benchmarks.simulator import Point
 
 COLOURS = ("#0B5FA5", "#0B5FA5", "#5DA5DA", "#2E8B57", "#777777", "#BBBBBB", "#8C6D31", "#C44E52", "#C44E52", "#8172B2")
-DASHES = ("-", "--", ":", "-", "-", "-", "-", "-", "--", "-")
+DASHES: tuple[Any, ...] = ("-", "--", ":", "-", "-", "-", "-", "-", "--", "-")
 
 
 def plot(found: Mapping[str, Sequence[Sequence[Point]]], surface: str, trials: int, folder: Path) -> None:

@@ -42,10 +42,10 @@ from data.cores import usable_cores
 from data.errors import InputError, run_command
 from model.ftjnf import Size
 from model.macs import Budget
+from search.sampler import DEFAULT_SAMPLER
 from search.space import Space
 
 WORKERS = 8
-DEFAULT = "ehvi"
 LATE = 33
 """Trials after which the search without halving sets the second, higher mark."""
 POPULATION = 20
@@ -140,15 +140,16 @@ def main(words: list[str] | None = None) -> None:
         f"{method} ({surface})": [one.seconds / max(one.students, 1) for one in some]
         for surface, methods in found.items() for method, some in methods.items()
     }  # fmt: skip
+    tables = {name: table(one, flags.trials) for name, one in found.items()}
     settings = {"budget": flags.budget, "trials": flags.trials, "epochs": flags.epochs, "seeds": flags.repetitions,
-                "surfaces": list(surfaces), "tables": {name: table(one, flags.trials) for name, one in found.items()}}  # fmt: skip
+                "surfaces": list(surfaces), "tables": tables}  # fmt: skip
     if flags.plot is not None:
         plot({name: [one.points for one in some] for name, some in found[surfaces[0]].items()}, surfaces[0],
              flags.trials, flags.plot)  # fmt: skip
     report = Report("search_efficiency", ratios, {name: BASELINES[_plain(name)] for name in ratios}, seconds, settings)
     if not flags.json:
-        for surface, one in found.items():
-            print_table(surface, table(one, flags.trials))
+        for surface, rows in tables.items():
+            print_table(surface, rows)
         report = Report(report.benchmark, ratios, report.baselines, seconds, {**settings, "tables": "above"})
     show(report, as_json=flags.json)
 
@@ -212,7 +213,9 @@ def median_after(outcomes: Sequence[Outcome], trials: int) -> float:
 def table(found: dict[str, list[Outcome]], trials: int) -> dict[str, dict[str, Any]]:
     """By method: the hypervolume after some trials, what it took, and what was wasted."""
     marks = [mark for mark in (5, 8, 10, 15, 20, 30, 50, 100) if mark <= trials]
-    levels = {name: median_after(found[name], trials) for name in ("random in budget", "random over the box") if name in found}
+    levels = {
+        name: median_after(found[name], trials) for name in ("random in budget", "random over the box") if name in found
+    }
     rows = {}
     for method, outcomes in found.items():
         row: dict[str, Any] = {f"after {mark}": round(median_after(outcomes, mark), 3) for mark in marks}
@@ -220,8 +223,8 @@ def table(found: dict[str, list[Outcome]], trials: int) -> dict[str, dict[str, A
             for what, unit in enumerate(("trials", "epochs")):
                 row[f"{unit} to {name}"] = statistics.median(one.until(level)[what] for one in outcomes)
         students = sum(one.students for one in outcomes)
-        for name in ("over_budget", "duplicates", "extrapolated"):
-            row[name] = round(sum(getattr(one, name) for one in outcomes) / students, 3)
+        for count in ("over_budget", "duplicates", "extrapolated"):
+            row[count] = round(sum(getattr(one, count) for one in outcomes) / students, 3)
         rows[method] = row
     return rows
 
@@ -249,16 +252,18 @@ def run(task: Task) -> Outcome:
     truth = _truth(task.surface, task.budget, task.epochs)
     space, surface = truth.space, truth.surface
     makers: dict[str, Callable[[], Strategy]] = {
-        "ours": lambda: Ours(space, task.seed, DEFAULT),
-        "ours, halving": lambda: Ours(space, task.seed, DEFAULT, task.epochs),
-        "ours, 8 workers": lambda: Ours(space, task.seed, DEFAULT),
+        "ours": lambda: Ours(space, task.seed, DEFAULT_SAMPLER),
+        "ours, halving": lambda: Ours(space, task.seed, DEFAULT_SAMPLER, task.epochs),
+        "ours, 8 workers": lambda: Ours(space, task.seed, DEFAULT_SAMPLER),
         "tpe": lambda: Ours(space, task.seed, "tpe"),
         "random in budget": lambda: Ours(space, task.seed, "random"),
         "random over the box": lambda: RandomBox(space, task.seed),
         "paper's grid": lambda: Ours(paper_grid(space), task.seed, "grid"),
         "OptunaSearch": lambda: Stock(space, task.seed),
         "OptunaSearch, ASHA": lambda: Stock(space, task.seed, asha=task.epochs),
-        "OptunaSearch, NSGA-II": lambda: Stock(space, task.seed, NSGAIISampler(population_size=POPULATION, seed=task.seed)),
+        "OptunaSearch, NSGA-II": lambda: Stock(
+            space, task.seed, NSGAIISampler(population_size=POPULATION, seed=task.seed)
+        ),
     }
     started = time.perf_counter()
     workers = WORKERS if task.method == "ours, 8 workers" else 1
@@ -266,7 +271,9 @@ def run(task: Task) -> Outcome:
     trace = simulate(makers[task.method](), truth, task.trials, np.random.default_rng([task.seed, 7]), workers)
     students = list(trace.students.values())
     outside = sum(one.feasible and surface.extrapolates(one.choice.size) for one in students)
-    return Outcome(trace.points, time.perf_counter() - started, len(students), trace.over_budget, trace.duplicates, outside)
+    return Outcome(
+        trace.points, time.perf_counter() - started, len(students), trace.over_budget, trace.duplicates, outside
+    )
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import optuna
@@ -13,11 +13,10 @@ from ray.tune.schedulers.trial_scheduler import TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.simulator import Verdict, log_gmac
-from model.ftjnf import TABLE_1, Size
-from model.macs import paper_gmac
+from model.ftjnf import Size
 from search.halving import ETA, Rungs, rung_epochs
 from search.proposals import Proposals
-from search.space import F_HIDDEN, T_HIDDEN, Choice, Space
+from search.space import F_HIDDEN, T_HIDDEN, Choice, Space, paper_sizes
 
 
 class Ours:
@@ -62,7 +61,7 @@ class Ours:
 
 def paper_grid(space: Space) -> Space:
     """The rows of Table 1 within the budget with every method: what the paper trained."""
-    sizes = tuple(size for size in TABLE_1.values() if space.budget.allows(size))
+    sizes = paper_sizes(space.budget, space.microphones)
     return Space(space.budget, space.methods, space.schedules, space.inits, sizes, space.bi_freq, space.microphones)
 
 
@@ -110,7 +109,7 @@ class RandomBox:
             return None
         self._count += 1
         options = self._box.options()
-        return self._count - 1, self._box.choice({k: v[self._rng.integers(len(v))] for k, v in options.items()})
+        return self._count - 1, self._box.choice({k: v[int(self._rng.integers(len(v)))] for k, v in options.items()})
 
     def verdict(self, number: int, rung: int, pesq: float) -> Verdict:
         """Never asked."""
@@ -149,9 +148,10 @@ class Stock:
                 seed=None if sampler is not None else seed,
             )  # fmt: skip
         self.rungs = () if asha is None else rung_epochs(asha)
-        self._brackets = None
-        if self.rungs:
-            scheduler = ASHAScheduler("epoch", "pesq", "max", max_t=asha, grace_period=self.rungs[0], reduction_factor=ETA)
+        if asha is not None and self.rungs:
+            scheduler = ASHAScheduler(
+                "epoch", "pesq", "max", max_t=asha, grace_period=self.rungs[0], reduction_factor=ETA
+            )
             self._bracket = scheduler._brackets[0]
         self._choices: list[Choice] = []
 
@@ -166,7 +166,7 @@ class Stock:
 
     def verdict(self, number: int, rung: int, pesq: float) -> Verdict:
         """ASHA's, by the rule of its bracket; to the sampler a stopped student is one that scored this."""
-        if self._bracket.on_result(_Trial(number), self.rungs[rung], pesq) == TrialScheduler.CONTINUE:
+        if self._bracket.on_result(cast(Any, _Trial(number)), self.rungs[rung], pesq) == TrialScheduler.CONTINUE:
             return "go on"
         self.ended(number, pesq)
         return "stop"

@@ -55,6 +55,7 @@ class SearchConfig:
         dimensions: other settings of the training that are varied.
         priors: whether the search begins with what the paper's findings speak for.
         halving: whether students wait at rungs, see `search.halving`; None where it is worth it.
+        warm_start: name of an earlier search whose scores inform the sampler, see `search.warm_start`.
     """
 
     name: str
@@ -87,6 +88,7 @@ class SearchConfig:
     dimensions: tuple[Dimension, ...] = ()
     priors: PriorsName = "paper"
     halving: bool | None = None
+    warm_start: str | None = None
 
     def __post_init__(self) -> None:
         if NAME.fullmatch(self.name) is None:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from scipy.special import ndtr
 
 from model.ftjnf import Size
@@ -51,6 +51,8 @@ _NOT_RECIPE = ("f_hidden", "t_hidden", "bi_freq", "microphones", "repeat")
 class Ehvi:
     """First `search.start.start`, sizes stratified over log-MAC; then what adds most to the front by expectation.
 
+    The front is that of this search: students of an earlier one inform the model, and leave nothing out.
+
     Students in training count as if they had scored what is expected of them. One that was stopped early, or waits, is
     taken to score what is expected of one that is behind the front. A failed one has no score, but where students fail,
     fewer are proposed.
@@ -72,12 +74,13 @@ class Ehvi:
         rng = self._rng(number)
         recipes = self._recipes(rng)
         scored = [one for one in trials if one.state == "COMPLETE" and one.pesq is not None]
-        first = self._start[:BEGIN] if len(scored) >= ENOUGH else self._start
-        yield from first[number : number + 1]
+        # what an earlier search has scored stands for as much of the start
+        first = (BEGIN if len(scored) >= ENOUGH else len(self._start)) - (len(trials) - number)
+        yield from self._start[:first][number : number + 1] if first > 0 else ()
         if len(scored) < ENOUGH:
             yield from self._anywhere(recipes, rng)
             return
-        tried = {one.choice for one in trials}
+        tried = {one.choice for one in trials if not one.elsewhere}
         sizes, places = self._space.feasible(), (len(self._space.feasible()), len(recipes))
         model = _Model(self._space, trials, recipes, self._end)
         if math.prod(places) <= CONFIGURATIONS:
@@ -131,11 +134,14 @@ class _Model:
         self._size_costs = np.array([_log_gmac(size) for size in sizes])
         self._positions = np.array([space.position(size) for size in sizes])
         scored = [one for one in trials if one.state == "COMPLETE" and one.pesq is not None]
+        own = [one.choice for one in scored if one.number >= 0]
         running = [one.choice for one in trials if one.state == "RUNNING"]
         stopped = [one.choice for one in trials if one.state in ("PRUNED", "PAUSED")]
         trained = [one.choice for one in scored]
-        process = GaussianProcess(self._of(trained), np.array([one.pesq for one in scored], np.float64))
-        self._set_front(process, trained)
+        source = np.array([one.elsewhere for one in scored], np.intp)
+        process = GaussianProcess(self._of(trained, source), np.array([one.pesq for one in scored], np.float64))
+        self._least = float(process.predict(self._of(trained))[0].min())
+        self._set_front(process, own)
         if stopped:
             features = self._of(stopped)
             process = process.with_scores(features, _behind(*process.predict(features), self._best(stopped)))
@@ -143,7 +149,7 @@ class _Model:
             features = self._of(running)
             process = process.with_scores(features, process.predict(features)[0])
         self._process = process
-        self._set_front(process, trained + running)
+        self._set_front(process, own + running)
         failed = [one.choice for one in trials if one.state == "FAIL"]
         self._ended = self._of([*trained, *failed]) if failed else None
         self._succeeded = np.repeat([1.0, 0.0], [len(trained), len(failed)])
@@ -156,7 +162,8 @@ class _Model:
             recipes: (n,) indices of recipes.
         """
         codes, quantities = self._recipes
-        features = Features(self._positions[sizes], codes[recipes], quantities[recipes])
+        here = np.zeros(len(sizes), np.intp)
+        features = Features(self._positions[sizes], codes[recipes], quantities[recipes], here)
         mean, std = self._process.predict(features)
         ends = np.append(self._costs[1:], self._end)
         begins = np.maximum(self._costs[None], self._size_costs[sizes, None])
@@ -168,12 +175,12 @@ class _Model:
 
     def _set_front(self, process: GaussianProcess, choices: Sequence[Choice]) -> None:
         """The front as steps: from each cost on, the best expected score of a student that costs no more."""
-        costs = np.array([_log_gmac(choice.size) for choice in choices])
-        scores = process.predict(self._of(choices))[0]
+        costs = np.array([_log_gmac(choice.size) for choice in choices], np.float64)
+        scores = process.predict(self._of(choices))[0] if choices else np.zeros(0)
         order = np.argsort(costs, kind="stable")
         # left of the cheapest student anything counts that is better than the worst
         self._costs = np.concatenate([[-math.inf], costs[order]])
-        self._scores = np.concatenate([[scores.min()], np.maximum.accumulate(scores[order])])
+        self._scores = np.maximum.accumulate(np.concatenate([[self._least], scores[order]]))
 
     def _best(self, choices: Sequence[Choice]) -> Floats:
         """(n,) what the front scores at the costs of these students."""
@@ -187,9 +194,10 @@ class _Model:
         near = np.exp(-np.sum(features.distances(self._ended) * 4.0, axis=0))  # (n, ended)
         return (1 + near @ self._succeeded) / (1 + near.sum(axis=1))
 
-    def _of(self, choices: Sequence[Choice]) -> Features:
+    def _of(self, choices: Sequence[Choice], source: NDArray[np.intp] | None = None) -> Features:
         position = np.array([self._space.position(choice.size) for choice in choices], np.float64).reshape(-1, 2)
-        return Features(position, *self._code.of(choices))
+        here = np.zeros(len(choices), np.intp)
+        return Features(position, *self._code.of(choices), here if source is None else source)
 
 
 class _Code:
@@ -253,10 +261,5 @@ def _is_number(value: Any) -> bool:
 def _draw(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[rng.integers(len(distribution.choices))]
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    low, high = distribution.low, distribution.high
-    if distribution.log:
-        value = math.exp(rng.uniform(math.log(low), math.log(high)))
-    else:
-        value = rng.uniform(low, high)
-    return round(value) if isinstance(distribution, IntDistribution) else value
+    assert isinstance(distribution, FloatDistribution)
+    return rng.uniform(distribution.low, distribution.high)

@@ -34,14 +34,16 @@ class Features:
         position: (n, 2) along log-MAC and along the split between F and T, about 0..1.
         recipe: (n, groups) codes: students differ in a group if the codes differ.
         ordered: (n, quantities) numbers of the recipe that have an order, about 0..1.
+        source: (n,) codes: scores of different sources may differ by any constant.
     """
 
     position: Floats
     recipe: NDArray[np.intp]
     ordered: Floats
+    source: NDArray[np.intp]
 
     def __getitem__(self, index: NDArray[np.intp] | slice) -> Features:
-        return Features(self.position[index], self.recipe[index], self.ordered[index])
+        return Features(self.position[index], self.recipe[index], self.ordered[index], self.source[index])
 
     def __len__(self) -> int:
         return len(self.position)
@@ -51,6 +53,7 @@ class Features:
             np.concatenate([self.position, other.position]),
             np.concatenate([self.recipe, other.recipe]),
             np.concatenate([self.ordered, other.ordered]),
+            np.concatenate([self.source, other.source]),
         )
 
     def distances(self, other: Features) -> Floats:
@@ -172,9 +175,9 @@ class GaussianProcess:
 
     def _diagonal(self, features: Features, parameters: Floats) -> Floats:
         u = features.position[:, 0] - 0.5
-        return _BASIS * (1 + 4 * u * u) + float(np.sum(self._split(parameters)[0]))
+        return _BASIS * (2 + 4 * u * u) + float(np.sum(self._split(parameters)[0]))
 
 
 def _basis(a: Features, b: Features) -> Floats:
-    return _BASIS * (1 + 4 * np.outer(a.position[:, 0] - 0.5, b.position[:, 0] - 0.5))
-
+    level = 1 + (a.source[:, None] == b.source[None])
+    return _BASIS * (level + 4 * np.outer(a.position[:, 0] - 0.5, b.position[:, 0] - 0.5))

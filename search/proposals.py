@@ -7,7 +7,7 @@ often the search was stopped.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -23,7 +23,7 @@ from data.errors import InputError
 from data.files import drop_torn_line
 from model.macs import paper_gmac
 from search.proposal import FinalState, Proposal, State
-from search.sampler import make_sampler
+from search.sampler import DEFAULT_SAMPLER, make_sampler
 from search.space import Choice, Space
 
 _DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)  # PESQ, log10 GMAC
@@ -40,14 +40,24 @@ class Proposals:
             memory, for simulated searches.
         seed: the same seed and the same tells in the same order give the same proposals.
         sampler: key of `search.sampler.SAMPLERS`.
+        earlier: students of an earlier search that inform the sampler, see `search.warm_start`. Those that were trained
+            by the settings of this search are not proposed again.
 
     Raises:
         InputError: the journal cannot be written or read, or an unknown sampler.
     """
 
-    def __init__(self, space: Space, journal: Path | None, seed: int = 0, sampler: str = "tpe") -> None:
+    def __init__(
+        self,
+        space: Space,
+        journal: Path | None,
+        seed: int = 0,
+        sampler: str = DEFAULT_SAMPLER,
+        earlier: Sequence[Proposal] = (),
+    ) -> None:
         self.space = space
         self._seed = seed
+        self._earlier = list(earlier)
         self._sampler = make_sampler(sampler, space, seed)
         self._study = _open_study(None if journal is None else Path(journal))
 
@@ -87,8 +97,9 @@ class Proposals:
             return trials[number].choice
         if number != len(trials):
             raise ValueError(f"numbers count from 0 without gaps: the next is {len(trials)}, got {number}")
-        tried = {trial.choice for trial in trials}
-        choice = next((c for c in self._sampler.candidates(number, trials) if c not in tried), None)
+        tried = {one.choice for one in [*trials, *self._earlier] if not one.elsewhere}
+        informed = [*self._earlier, *trials]
+        choice = next((c for c in self._sampler.candidates(number, informed) if c not in tried), None)
         if choice is None:
             choice = self.space.untried(tried, np.random.default_rng([self._seed, number]))
         if choice is None:

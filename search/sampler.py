@@ -20,6 +20,8 @@ from search.tpe import Tpe
 SamplerName = Literal["ehvi", "tpe", "random", "grid"]
 """Names of `SAMPLERS`, as `--sampler` takes them."""
 
+DEFAULT_SAMPLER: SamplerName = "ehvi"
+
 DRAWS = 20
 """How often a random choice is drawn anew because it is no new one, before any untried one is taken."""
 
@@ -31,8 +33,9 @@ class Sampler(Protocol):
         """Configurations for the student of this number, the best first; the first that is new is taken.
 
         Args:
-            number: of the student, counted from 0; equal to the number of trials.
-            trials: all so far, by number; those RUNNING are in training.
+            number: of the student, counted from 0; equal to the number of trials of this search.
+            trials: all so far, by number; those RUNNING are in training. Those of an earlier search come first and have
+                negative numbers.
         """
 
 

@@ -22,7 +22,7 @@ from search.beside import BASELINES, Beside
 from search.clock import Clock
 from search.config import SearchConfig
 from search.final import add_test_scores, ends_apart
-from search.follow import Follower
+from search.follow import Follower, student_params, teacher_params
 from search.groundwork import Groundwork
 from search.halving import Rungs, halving_in_words
 from search.halving_scheduler import HalvingScheduler, end_paused
@@ -39,8 +39,14 @@ from search.student import StudentJob
 from search.teaching import SearchTeacher, too_small
 from search.timing import Timing
 from search.tracking import State, Tracker
+from search.tracking_earlier import earlier_students
 from search.tracking_store import default_uri
 from search.tuning import tune_students
+from search.warm_start import FILE as WARM_START
+from search.warm_start import data_digest, read_warm_start, write_warm_start
+
+EXPERIMENT = "ftjnf-students"
+"""The MLflow experiment of all searches."""
 
 DRAWING = 20
 """Figures are drawn anew when at least so many times the time that it takes has passed: it takes from the trainings."""
@@ -106,9 +112,7 @@ class Session:
         slots = self.ground.slots(machines)
         self.timing.begins("data")
         sets = self.ground.sets()
-        tracker = Tracker(
-            self.config.tracking_uri or default_uri(Path(self.config.storage)), "ftjnf-students", self.folder
-        )
+        tracker = Tracker(self.config.tracking_uri or default_uri(Path(self.config.storage)), EXPERIMENT, self.folder)
         state: State = "FAILED"
         try:
             if self.resumed:
@@ -116,6 +120,7 @@ class Session:
             else:
                 self.run_folder.make(self.config, sets.manifest)
             write_json(self.folder / "splits.json", sets.splits)
+            self._warm_start(sets)
             loudly = self._names_a_store()
             if loudly:  # wrong or unreachable: better known before than after
                 tracker.open(*self._for_tracker(sets))
@@ -175,7 +180,18 @@ class Session:
         """Name, parameters and tags of the search's MLflow run."""
         manifest = sets.manifest
         tags = {"corpus": manifest["corpus"], "array": manifest["array"]["name"], "budget": self.config.budget}
+        tags["data_digest"] = data_digest(manifest)
         return self.config.name, self.config.params(), tags
+
+    def _warm_start(self, sets: Sets) -> None:
+        """Keeps what an earlier search has scored, once a search."""
+        name = self.config.warm_start
+        if name is None or (self.folder / WARM_START).exists():
+            return
+        uri = self.config.tracking_uri or default_uri(Path(self.config.storage))
+        students = earlier_students(uri, EXPERIMENT, name, data_digest(sets.manifest))
+        write_warm_start(self.folder, name, students)
+        self.console.print(f"Warm start: {len(students)} scores of {name}")
 
     def _warn_of_tracking(self, reason: str) -> None:
         self.console.print(f"MLflow: {reason}; the search goes on, and tries again")
@@ -190,7 +206,6 @@ class Session:
         epochs = self.ground.decide_epochs(clock, teacher)  # now, when nothing else takes time before the students
         reserve = self.ground.reserve(clock, None if teacher is None else teacher.net.size)
         deadline = None if config.time_budget is None else self.started + config.time_budget - reserve
-        proposals = Proposals(self.space, self.folder / JOURNAL, config.seed, config.sampler)
         job = StudentJob(
             students=self.folder / "students", cache=self.cache, data=config.data, sets=sets.folders,
             train=replace(config.train, epochs=epochs), methods=config.methods,
@@ -198,6 +213,9 @@ class Session:
             gpu=config.gpus_per_trial > 0, cache_size=config.cache_size, deadline=deadline,
             rungs=self.ground.rungs(epochs),
         )  # fmt: skip
+        taught = teacher_params(job.teacher)
+        earlier = read_warm_start(self.folder, self.space, lambda choice: student_params(job, 0, choice) | taught)
+        proposals = Proposals(self.space, self.folder / JOURNAL, config.seed, config.sampler, earlier)
         rungs = Rungs.from_histories(job.students, proposals.trials()) if job.rungs else None
         times = ""
         if deadline is not None:
