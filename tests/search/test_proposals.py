@@ -104,7 +104,7 @@ def test_a_search_reopened_at_every_step_proposes_what_an_uninterrupted_one_does
 
 
 def test_the_same_seed_and_tells_give_the_same_proposals_and_another_seed_others(tmp_path: Path) -> None:
-    runs = [run(Proposals(space(), tmp_path / str(i), seed), 15, workers=2) for i, seed in enumerate((5, 5, 8))]
+    runs = [run(Proposals(space(), tmp_path / str(i), seed), 15, workers=2) for i, seed in enumerate((5, 5, 7))]
     assert runs[0] == runs[1] != runs[2]
 
 
