@@ -85,13 +85,17 @@ class Ehvi:
         model = _Model(self._space, trials, recipes, self._end)
         if math.prod(places) <= CONFIGURATIONS:
             pool = np.arange(math.prod(places))
+            gain = model.improvement(*np.divmod(pool, places[1]))
         else:
             pool = rng.choice(math.prod(places), CONFIGURATIONS, replace=False)
-            size, recipe = np.divmod(pool[np.argmax(model.improvement(*np.divmod(pool, places[1])))], places[1])
+            gain = model.improvement(*np.divmod(pool, places[1]))
             # around the best of the sample: every size with its recipe, every recipe at its size
-            around = [np.arange(places[0]) * places[1] + recipe, size * places[1] + np.arange(places[1])]
-            pool = np.unique(np.concatenate([pool, *around]))
-        gain = model.improvement(*np.divmod(pool, places[1]))
+            size, recipe = np.divmod(pool[np.argmax(gain)], places[1])
+            around = np.union1d(np.arange(places[0]) * places[1] + recipe, size * places[1] + np.arange(places[1]))
+            pool, gain = (
+                np.concatenate([pool, around]),
+                np.concatenate([gain, model.improvement(*np.divmod(around, places[1]))]),
+            )
         best = (divmod(int(pool[i]), places[1]) for i in np.argsort(-gain, kind="stable"))
         new = (choice for size, recipe in best if (choice := _with_size(recipes[recipe], sizes[size])) not in tried)
         yield from itertools.islice(new, ANSWERS)

@@ -79,7 +79,9 @@ def test_the_improvement_is_what_the_hypervolume_gains_where_the_score_is_certai
     model = _Model(some, trials, recipes, 0.0)
     places = np.arange(len(sizes))
     gains = model.improvement(places, np.zeros(len(sizes), int))
-    means = [float(model._process.predict(model._of([Choice.of(size, "none", "none", "slice")]))[0][0]) for size in sizes]
+    means = [
+        float(model._process.predict(model._of([Choice.of(size, "none", "none", "slice")]))[0][0]) for size in sizes
+    ]
     costs = [math.log10(paper_gmac(size)) for size in sizes]
     known = [sizes.index(choice.size) for choice in trained]
     least = min(means[i] for i in known)
