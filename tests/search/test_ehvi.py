@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 
@@ -177,10 +176,8 @@ def test_a_large_space_is_sampled_and_dimensions_are_learnt() -> None:
     assert all(large.budget.allows(choice.size) for choice in choices)
 
 
-def test_a_space_with_fewer_configurations_than_the_start_is_gone_through(
-    make: Callable[..., Space] = space,
-) -> None:
-    few = make(sizes=tuple(space().feasible()[:2]), methods=("none", "linear"), schedules=("cosine",))
+def test_a_space_with_fewer_configurations_than_the_start_is_gone_through() -> None:
+    few = space(sizes=tuple(space().feasible()[:2]), methods=("none", "linear"), schedules=("cosine",))
     proposals = Proposals(few, None, 0, "ehvi")
     found = []
     while (choice := proposals.propose(len(found))) is not None:

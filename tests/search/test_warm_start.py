@@ -118,5 +118,5 @@ def test_scores_are_read_from_the_runs_of_a_search_on_the_same_data_alone(tmp_pa
     assert read_json(tmp_path / "first" / FILE)["search"] == "first"
     with pytest.raises(InputError, match="other data"):
         earlier_students(uri, "students", "first", "another")
-    with pytest.raises(InputError, match="no search of that name .* there are first"):
+    with pytest.raises(InputError, match=r"no search of that name .* there are first"):
         earlier_students(uri, "students", "second", "digest")
