@@ -61,6 +61,7 @@ class SearchConfig:
         repeat_front: trainings by other seeds that the members of the front and their near rivals get at the end.
         patience: finished students without a gain after which the search ends; 0 for no such end.
         keep_checkpoints: whose weights are kept, one of `KEEPS`.
+        warm_start: name of an earlier search whose scores inform the sampler, see `search.warm_start`.
     """
 
     name: str
@@ -96,6 +97,7 @@ class SearchConfig:
     repeat_front: int = 0
     patience: int = 0
     keep_checkpoints: str = "front"
+    warm_start: str | None = None
 
     def __post_init__(self) -> None:
         if NAME.fullmatch(self.name) is None:

@@ -22,7 +22,7 @@ from search.config import KEEPS, SearchConfig
 from search.preset import PRESETS
 from search.priors import PriorsName
 from search.resume import resumed_config
-from search.sampler import SamplerName
+from search.sampler import DEFAULT_SAMPLER, SamplerName
 from search.space_file import SpaceFile, read_space_file
 from search.space_flags import check_said_once, dimensions_of
 from search.stopping import PATIENCE
@@ -78,7 +78,9 @@ def parser() -> CommandParser:
     space.add_argument("--schedules", metavar="A,B", help=f"how alpha runs: of {', '.join(SCHEDULES)}")
     space.add_argument("--init", metavar="A,B", help="how students start: slice (of the teacher), random")
     space.add_argument("--trials", type=int, help="students at most")
-    space.add_argument("--sampler", choices=get_args(SamplerName), help="what proposes students (default: tpe)")
+    space.add_argument("--sampler", choices=get_args(SamplerName), help="what proposes students (default: ehvi)")
+    space.add_argument("--warm-start", metavar="NAME", help="an earlier search on the same data, in the same tracking "
+                       "store: its scores inform the sampler")  # fmt: skip
     space.add_argument("--repeats", type=int, help="trainings of each configuration, by other seeds (default: 1)")
     space.add_argument("--space", type=Path, metavar="FILE", help="YAML or JSON with all of this and more, such as "
                        "several alphas and learning rates; see README")  # fmt: skip
@@ -187,7 +189,7 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         schedules=schedules,
         inits=_names(flags.init, file.inits or preset.inits),
         sizes=file.sizes if flags.sizes is None else _names(flags.sizes, ()),
-        sampler=flags.sampler or "tpe",
+        sampler=flags.sampler or DEFAULT_SAMPLER,
         repeats=flags.repeats if flags.repeats is not None else file.repeats or 1,
         trials=flags.trials if flags.trials is not None else preset.trials,
         score_every=flags.score_every if flags.score_every is not None else preset.score_every,
@@ -211,6 +213,7 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         repeat_front=flags.repeat_front if flags.repeat_front is not None else preset.repeat_front,
         patience=flags.patience if flags.patience is not None else _patience(flags),
         keep_checkpoints=flags.keep_checkpoints or "front",
+        warm_start=flags.warm_start,
     )
     _check_use(flags, search)
     return search

@@ -11,10 +11,12 @@ from pathlib import Path
 from search.certainty import is_repeat
 from search.clock import FRONT
 from search.config import SearchConfig
+from search.ehvi import BEGIN
 from search.proposals import Proposals
 from search.run_folder import JOURNAL
 from search.space import Choice, Space
 from search.start import START
+from search.warm_start import read_warm_start
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def forecast(config: SearchConfig, space: Space) -> Forecast:
         journal, copy = config.folder / JOURNAL, Path(folder) / JOURNAL
         if journal.exists():
             shutil.copyfile(journal, copy)
-        proposals = Proposals(space, copy, config.seed, config.sampler)
+        proposals = Proposals(space, copy, config.seed, config.sampler, read_warm_start(config.folder, space))
         known = proposals.trials()
         waiting = [one.choice for one in proposals.unfinished()]
         begun = [one for one in known if not is_repeat(one.choice, space)]
@@ -53,7 +55,8 @@ def forecast(config: SearchConfig, space: Space) -> Forecast:
         new = max(0, min(config.trials - (len(begun) - failed), space.count() - len(begun)))
         first = list(waiting)
         # what depends on no score is known to the end
-        ahead = max(START, len(known) + 1) if config.sampler == "tpe" else len(known) + new
+        before_scores = {"tpe": START, "ehvi": BEGIN}.get(config.sampler)
+        ahead = len(known) + new if before_scores is None else max(before_scores, len(known) + 1)
         for number in range(len(known), min(len(known) + new, ahead)):
             choice = proposals.propose(number)
             if choice is not None:

@@ -16,13 +16,16 @@ class Proposal:
     """A configuration that was proposed, and what became of it.
 
     Args:
-        number: of the student.
+        number: of the student; negative for one of an earlier search.
         choice: its configuration.
         state: RUNNING until it is told, PAUSED while it waits for a rung's decision.
         pesq: validation PESQ where the state is COMPLETE; where it is PAUSED, as the student stood then; else None.
+        elsewhere: whether it was trained by other settings, in an earlier search: then its score tells how it compares
+            with others trained like it.
     """
 
     number: int
     choice: Choice
     state: State
     pesq: float | None
+    elsewhere: bool = False

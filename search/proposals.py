@@ -7,14 +7,14 @@ often the search was stopped.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import numpy as np
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
@@ -23,7 +23,7 @@ from data.errors import InputError
 from data.files import drop_torn_line
 from model.macs import paper_gmac
 from search.proposal import FinalState, Proposal, State
-from search.sampler import make_sampler
+from search.sampler import DEFAULT_SAMPLER, make_sampler
 from search.space import Choice, Space
 
 _DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)  # PESQ, log10 GMAC
@@ -36,19 +36,30 @@ class Proposals:
 
     Args:
         space: what may be proposed.
-        journal: the file that holds the study; made if it does not exist, continued if it does.
+        journal: the file that holds the study; made if it does not exist, continued if it does. None keeps the study in
+            memory, for simulated searches.
         seed: the same seed and the same tells in the same order give the same proposals.
         sampler: key of `search.sampler.SAMPLERS`.
+        earlier: students of an earlier search that inform the sampler, see `search.warm_start`. Those that were trained
+            by the settings of this search are not proposed again.
 
     Raises:
         InputError: the journal cannot be written or read, or an unknown sampler.
     """
 
-    def __init__(self, space: Space, journal: Path, seed: int = 0, sampler: str = "tpe") -> None:
+    def __init__(
+        self,
+        space: Space,
+        journal: Path | None,
+        seed: int = 0,
+        sampler: str = DEFAULT_SAMPLER,
+        earlier: Sequence[Proposal] = (),
+    ) -> None:
         self.space = space
         self._seed = seed
+        self._earlier = list(earlier)
         self._sampler = make_sampler(sampler, space, seed)
-        self._study = _open_study(Path(journal))
+        self._study = _open_study(None if journal is None else Path(journal))
         self._ended: dict[int, Proposal] = {}
 
     def trials(self) -> list[Proposal]:
@@ -92,8 +103,9 @@ class Proposals:
             return trials[number].choice
         if number != len(trials):
             raise ValueError(f"numbers count from 0 without gaps: the next is {len(trials)}, got {number}")
-        tried = {trial.choice for trial in trials}
-        choice = next((c for c in self._sampler.candidates(number, trials) if c not in tried), None)
+        tried = {one.choice for one in [*trials, *self._earlier] if not one.elsewhere}
+        informed = [*self._earlier, *trials]
+        choice = next((c for c in self._sampler.candidates(number, informed) if c not in tried), None)
         if choice is None:
             choice = self.space.untried(tried, np.random.default_rng([self._seed, number]))
         if choice is None:
@@ -175,12 +187,14 @@ class Proposals:
         self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
 
 
-def _open_study(journal: Path) -> optuna.Study:
+def _open_study(journal: Path | None) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        drop_torn_line(journal)
-        storage = JournalStorage(JournalFileBackend(str(journal)))
+        storage: optuna.storages.BaseStorage = InMemoryStorage()
+        if journal is not None:
+            journal.parent.mkdir(parents=True, exist_ok=True)
+            drop_torn_line(journal)
+            storage = JournalStorage(JournalFileBackend(str(journal)))
         return optuna.create_study(
             study_name="students",
             storage=storage,

@@ -12,12 +12,15 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from data.errors import InputError
+from search.ehvi import Ehvi
 from search.proposal import Proposal
 from search.space import Choice, Space
 from search.tpe import Tpe
 
-SamplerName = Literal["tpe", "random", "grid"]
+SamplerName = Literal["ehvi", "tpe", "random", "grid"]
 """Names of `SAMPLERS`, as `--sampler` takes them."""
+
+DEFAULT_SAMPLER: SamplerName = "ehvi"
 
 DRAWS = 20
 """How often a random choice is drawn anew because it is no new one, before any untried one is taken."""
@@ -30,8 +33,9 @@ class Sampler(Protocol):
         """Configurations for the student of this number, the best first; the first that is new is taken.
 
         Args:
-            number: of the student, counted from 0; equal to the number of trials.
-            trials: all so far, by number; those RUNNING are in training.
+            number: of the student, counted from 0; equal to the number of trials of this search.
+            trials: all so far, by number; those RUNNING are in training. Those of an earlier search come first and have
+                negative numbers.
         """
 
 
@@ -65,7 +69,7 @@ class Grid:
         return self._space.configurations()
 
 
-SAMPLERS: dict[str, Callable[[Space, int], Sampler]] = {"tpe": Tpe, "random": Random, "grid": Grid}
+SAMPLERS: dict[str, Callable[[Space, int], Sampler]] = {"ehvi": Ehvi, "tpe": Tpe, "random": Random, "grid": Grid}
 
 
 def make_sampler(name: str, space: Space, seed: int) -> Sampler:

@@ -24,6 +24,7 @@ from search.clock import Clock
 from search.config import SearchConfig
 from search.ending import Ending, read_beside
 from search.final import add_test_scores, ends_apart, final_metrics
+from search.follow import student_params, teacher_params
 from search.groundwork import Groundwork
 from search.halving import Rungs, halving_in_words
 from search.keeping import clean_tune
@@ -42,7 +43,13 @@ from search.students import Students
 from search.teaching import SearchTeacher
 from search.timing import Timing
 from search.tracking import State, Tracker
+from search.tracking_earlier import earlier_students
 from search.tracking_store import default_uri
+from search.warm_start import FILE as WARM_START
+from search.warm_start import data_digest, read_warm_start, write_warm_start
+
+EXPERIMENT = "ftjnf-students"
+"""The MLflow experiment of all searches."""
 
 RECORDS = ("front.json", "front.csv", "students.json", "search.json", "data.json", "ending.json", "report.md")
 """Files of the run folder that are copied to the search's MLflow run at the end."""
@@ -113,6 +120,7 @@ class Session:
             else:
                 self.run_folder.make(self.config, sets.manifest)
             write_json(self.folder / "splits.json", sets.splits)
+            self._warm_start(sets)
             loudly = self._names_a_store()
             if loudly:  # wrong or unreachable: better known before than after
                 tracker.open(*self._for_tracker(sets))
@@ -181,7 +189,7 @@ class Session:
 
     def _tracker(self) -> Tracker:
         uri = self.config.tracking_uri or default_uri(Path(self.config.storage))
-        return Tracker(uri, "ftjnf-students", self.folder)
+        return Tracker(uri, EXPERIMENT, self.folder)
 
     def _start_ray(self) -> list[Machine]:
         with self.signals.hold():
@@ -205,7 +213,18 @@ class Session:
         """Name, parameters and tags of the search's MLflow run."""
         manifest = sets.manifest
         tags = {"corpus": manifest["corpus"], "array": manifest["array"]["name"], "budget": self.config.budget}
+        tags["data_digest"] = data_digest(manifest)
         return self.config.name, self.config.params(), tags
+
+    def _warm_start(self, sets: Sets) -> None:
+        """Keeps what an earlier search has scored, once a search."""
+        name = self.config.warm_start
+        if name is None or (self.folder / WARM_START).exists():
+            return
+        uri = self.config.tracking_uri or default_uri(Path(self.config.storage))
+        students = earlier_students(uri, EXPERIMENT, name, data_digest(sets.manifest))
+        write_warm_start(self.folder, name, students)
+        self.console.print(f"Warm start: {len(students)} scores of {name}")
 
     def _warn_of_tracking(self, reason: str) -> None:
         self.console.print(f"MLflow: {reason}; the search goes on, and tries again")
@@ -222,7 +241,6 @@ class Session:
         reserve = ground.reserve(clock, None if teacher is None else teacher.net.size)
         for_repeats = ground.for_repeats(clock, epochs, reserve)
         deadline = None if config.time_budget is None else self.started + config.time_budget - reserve
-        proposals = Proposals(self.space, self.folder / JOURNAL, config.seed, config.sampler)
         job = StudentJob(
             students=board.students, cache=self.cache, data=config.data, sets=sets.folders,
             train=replace(config.train, epochs=epochs), methods=config.methods,
@@ -230,6 +248,9 @@ class Session:
             gpu=config.gpus_per_trial > 0, cache_size=config.cache_size, deadline=deadline,
             rungs=self.ground.rungs(epochs),
         )  # fmt: skip
+        taught = teacher_params(job.teacher)
+        earlier = read_warm_start(self.folder, self.space, lambda choice: student_params(job, 0, choice) | taught)
+        proposals = Proposals(self.space, self.folder / JOURNAL, config.seed, config.sampler, earlier)
         times = ""
         if deadline is not None:
             certainty = f"{duration(for_repeats)} for other seeds of the front, " if for_repeats else ""

@@ -46,7 +46,7 @@ class Tpe:
         repetition stays as a student in training and pushes the next answer away. The sampler is seeded by the number:
         a search that was stopped and continued asks as one that was not.
         """
-        if number < len(self._start):
+        if len(trials) < len(self._start):
             yield self._start[number]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of multivariate and group
@@ -60,7 +60,7 @@ class Tpe:
         study = optuna.create_study(directions=_DIRECTIONS, sampler=sampler)
         distributions = self._coordinates.distributions()
         for trial in trials:
-            if trial.state == "FAIL":
+            if trial.state == "FAIL" or trial.elsewhere:  # scores by other settings cannot be ranked with these
                 continue
             told = trial.pesq if trial.state == "COMPLETE" else None
             values = None if told is None else [told, math.log10(paper_gmac(trial.choice.size))]

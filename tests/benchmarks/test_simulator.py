@@ -1,0 +1,119 @@
+"""Searches in seconds: the simulator keeps its books, and every strategy can be driven."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from benchmarks.held import HeldSurface
+from benchmarks.search_efficiency import METHODS, main
+from benchmarks.simulator import Strategy, Trace, Truth, epoch_seconds, simulate
+from benchmarks.strategies import Ours, RandomBox, Stock, paper_grid
+from benchmarks.surface import Surface
+from benchmarks.surface_synthetic import SyntheticSurface
+from model.ftjnf import Size
+from model.macs import Budget
+from search.space import Space
+
+EPOCHS = 9
+
+
+@pytest.fixture(scope="module")
+def truth() -> Truth:
+    surface = SyntheticSurface()
+    space = Space(Budget.parse("0.3GMAC"), surface.methods, ("two-stage", "cosine"), surface.inits)
+    return Truth(surface, space, EPOCHS)
+
+
+def search(truth: Truth, strategy: Strategy, trials: int = 15, seed: int = 0, workers: int = 1) -> Trace:
+    return simulate(strategy, truth, trials, np.random.default_rng(seed), workers)
+
+
+STRATEGIES: dict[str, Callable[[Space], Strategy]] = {
+    "ours": lambda space: Ours(space, 0, "ehvi"),
+    "ours, halving": lambda space: Ours(space, 0, "random", EPOCHS),
+    "box": lambda space: RandomBox(space, 0),
+    "stock": lambda space: Stock(space, 0),
+    "stock, ASHA": lambda space: Stock(space, 0, asha=EPOCHS),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_student_is_accounted_for(truth: Truth, name: str, workers: int) -> None:
+    trace = search(truth, STRATEGIES[name](truth.space), workers=workers)
+    students = list(trace.students.values())
+    assert len(students) == trace.points[-1].trials == trace.points[-1].begun == 15
+    assert trace.points[-1].epochs == sum(one.epochs for one in students)
+    assert all((one.state == "COMPLETE") == (one.left == 0) for one in students)
+    assert all(one.state != "RUNNING" for one in students)
+    assert trace.over_budget == sum(not truth.space.budget.allows(one.choice.size) for one in students)
+
+
+def test_serial_time_is_the_sum_of_all_epochs_and_workers_shorten_it(truth: Truth) -> None:
+    serial = search(truth, Ours(truth.space, 0, "random"))
+    spent = sum(one.epochs * epoch_seconds(one.choice.size) for one in serial.students.values())
+    assert serial.points[-1].seconds == pytest.approx(spent)
+    assert search(truth, Ours(truth.space, 0, "random"), workers=4).points[-1].seconds < 0.5 * spent
+
+
+def test_the_same_seeds_give_the_same_search_and_a_student_has_the_same_luck_in_all(truth: Truth) -> None:
+    traces = [search(truth, Ours(truth.space, 0, "ehvi")) for _ in range(2)]
+    assert traces[0].points == traces[1].points
+    other = search(truth, Ours(truth.space, 0, "tpe"), trials=1)
+    assert other.students[0].choice == traces[0].students[0].choice
+    np.testing.assert_array_equal(other.students[0].scores, traces[0].students[0].scores)
+
+
+def test_what_is_over_the_budget_adds_nothing(truth: Truth) -> None:
+    trace = search(truth, RandomBox(truth.space, 0), trials=30)
+    assert trace.over_budget > 0
+    feasible = [one for one in trace.students.values() if one.feasible]
+    assert trace.points[-1].volume == truth.volume(feasible)
+
+
+def test_the_front_is_valued_by_means_and_all_configurations_on_average_are_the_whole(truth: Truth) -> None:
+    choices = list(truth.space.configurations())
+    students = [truth.begin(i, choice, np.random.default_rng(i)) for i, choice in enumerate(choices)]
+    assert 0.8 < truth.volume(students) < 1.0  # chosen by luck, so not the best
+    for one in students:
+        one.scores[-1] = truth.mean(one.choice)
+    assert truth.volume(students) == pytest.approx(1.0)
+
+
+def test_halving_spends_fewer_epochs_and_trains_no_duplicates(truth: Truth) -> None:
+    halved, whole = (search(truth, Ours(truth.space, 0, "random", rungs), trials=40) for rungs in (EPOCHS, None))
+    assert halved.points[-1].epochs < 0.9 * whole.points[-1].epochs
+    assert any(one.state == "PAUSED" for one in halved.students.values())
+    assert halved.duplicates == 0
+
+
+def test_the_papers_grid_has_the_rows_of_table_1_within_the_budget() -> None:
+    space = Space(Budget.parse("0.5GMAC"), ("none", "linear"), ("two-stage",), ("random",))
+    assert {str(size) for size in paper_grid(space).feasible()} == {"48/8", "56/8"}
+
+
+def test_beyond_what_was_recorded_a_surface_is_held() -> None:
+    surface = Surface.read()
+    held = HeldSurface(surface)
+    lopsided = Size(8, 92)
+    assert surface.extrapolates(lopsided)
+    inside = [held.mean(Size(f, t), "none", "slice", 5, 5) for f, t in ((8, 4), (16, 8), (32, 12), (64, 16))]
+    assert [surface.mean(Size(f, t), "none", "slice", 5, 5) for f, t in ((8, 4), (16, 8), (32, 12), (64, 16))] == inside
+    assert min(inside) - 0.02 <= held.mean(lopsided, "none", "slice", 5, 5) <= max(inside) + 0.02
+
+
+def test_the_benchmark_tells_its_ratios_and_draws(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = "--surface synthetic --repetitions 2 --trials 12 --epochs 9 --budget 0.4GMAC --processes 1 --json --plot"
+    main([*flags.split(), str(tmp_path)])
+    found = json.loads(capsys.readouterr().out)
+    assert {
+        "trials_to_random_in_budget_100", "trials_to_random_in_box_100", "epochs_at_equal_hypervolume", "over_budget",
+        "duplicates", "parallel_penalty",
+    } <= found["ratios"].keys()  # fmt: skip
+    assert found["ratios"]["over_budget"] == found["ratios"]["duplicates"] == 0
+    assert found["settings"]["tables"]["synthetic"].keys() == METHODS.keys()
+    assert {path.name for path in tmp_path.iterdir()} == {"search-trials.png", "search-epochs.png"}
