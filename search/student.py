@@ -79,14 +79,17 @@ def train_config(job: StudentJob, number: int, choice: Choice) -> TrainConfig:
 def rungs_of(rungs: Sequence[int], config: TrainConfig) -> dict[tuple[str, int], int]:
     """Where a training passes the rungs: the index of each by the stage's name and the epoch in it, from 1.
 
-    They lie in the first stage that trains the output; before it, PESQ means nothing.
+    They lie in the first stage that trains the output; before it, PESQ means nothing. In a stage that is shorter or
+    longer than others they keep their shares of it.
 
     Args:
         rungs: epochs, as of a stage of `config.epochs`.
         config: of the training.
     """
-    stage = next(one for one in config.stages if not one.only_soft or METHODS[config.method].trains_output)
-    return {(stage.name, epoch): rung for rung, epoch in enumerate(rungs)}
+    trains_output = METHODS[config.method].trains_output
+    place, stage = next((i, one) for i, one in enumerate(config.stages) if not one.only_soft or trains_output)
+    share = config.stage_epochs[place] / config.epochs
+    return {(stage.name, max(1, round(share * epoch))): rung for rung, epoch in enumerate(rungs)}
 
 
 def start_network(config: TrainConfig, teacher: FTJNF | None, rule: str, val: ExampleSet) -> FTJNF:

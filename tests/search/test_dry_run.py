@@ -125,6 +125,6 @@ def test_time_for_other_seeds_of_the_front_is_declared(ground: Make) -> None:
     assert "Then the front and its near rivals are trained by 2 other seeds each: about 2 trainings" in said(one)
     assert "kept for them within that time" in said(one)
     assert "ends before that if 12 students bring less than 1 %" in said(one)
-    assert (shown["repeats"]["of_each"], shown["repeats"]["trainings"], shown["patience"]) == (2, 2, 12)
-    assert shown["repeats"]["seconds"] > 0
+    assert (shown["repeat_front"]["of_each"], shown["repeat_front"]["trainings"], shown["patience"]) == (2, 2, 12)
+    assert shown["repeat_front"]["seconds"] > 0
     assert "other seeds" not in said(ground())

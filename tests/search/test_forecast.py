@@ -2,16 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from search.config import SearchConfig
+from search.ehvi import BEGIN
 from search.flags import read_flags, search_config
 from search.forecast import Forecast, forecast
 from search.proposals import Proposals
-from search.start import START
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def of(config: SearchConfig) -> Callable[..., Forecast]:
 
 def test_with_many_trials_the_first_ones_stand_for_those_that_scores_will_decide(of: Callable[..., Forecast]) -> None:
     seen = of(trials=25)
-    assert len(seen.first) == START
-    assert seen.all == [*seen.first, *seen.first, *seen.first[:5]]
+    assert len(seen.first) == BEGIN
+    assert seen.all == list(islice(cycle(seen.first), 25))
 
 
 def test_there_are_no_more_students_than_configurations(of: Callable[..., Forecast]) -> None:
