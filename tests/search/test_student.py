@@ -423,3 +423,9 @@ def test_student_whose_output_cannot_be_scored_has_failed(
 def test_names_of_metrics_are_ones_that_mlflow_takes() -> None:
     names = score_metrics(Scores(np.ones((2, 5))))
     assert list(names) == ["pesq", "pesq_minus_5_db", "pesq_0_db", "pesq_5_db", "pesq_10_db", "pesq_15_db"]
+
+
+def test_rungs_of_a_longer_stage_are_the_same_shares_of_it() -> None:
+    config = TrainConfig(Size(8, 4), method="t-lstm", schedule="two-stage", epochs=10, soft_share=0.25)
+    assert config.stage_epochs == (5, 15)
+    assert rungs_of((3,), config) == {("hard", 4): 0}
