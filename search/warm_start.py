@@ -81,7 +81,8 @@ def _proposal(
     if size.bi_freq != space.bi_freq or size.microphones != space.microphones:
         return None  # another kind of network: neither its costs nor its scores say anything here
     varied = {one.name: one for one in space.dimensions if one.heeded(method, schedule)}
-    settings = {name: float(params[name]) if one.ordered else params[name] for name, one in varied.items()}
+    known = {name: value for name in varied if (value := params.get(name, "none")) != "none"}
+    settings = {name: float(value) if varied[name].ordered else value for name, value in known.items()}
     choice = Choice.of(size, method, schedule, init, int(params.get("repeat", 0)), **settings)
     elsewhere = False
     if params_of is not None:

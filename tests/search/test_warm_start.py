@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import io
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from data.errors import InputError
 from data.files import read_json, write_json
+from data.plan import Sets
 from model.ftjnf import Size
 from model.macs import Budget
+from search.config import SearchConfig
 from search.dimensions import Dimension
+from search.flags import read_flags, search_config
 from search.proposals import Proposals
+from search.session import EXPERIMENT, Session
 from search.space import Choice, Space
 from search.tracking import Tracker
 from search.tracking_earlier import earlier_students
@@ -120,3 +127,29 @@ def test_scores_are_read_from_the_runs_of_a_search_on_the_same_data_alone(tmp_pa
         earlier_students(uri, "students", "first", "another")
     with pytest.raises(InputError, match=r"no search of that name .* there are first"):
         earlier_students(uri, "students", "second", "digest")
+
+
+def test_a_session_asks_once_and_a_resumed_one_reads_its_folder(
+    tmp_path: Path, tiny_flags: list[str], cache: Path
+) -> None:
+    manifest = {"sets": {name: {"digest": name} for name in ("train", "val", "score_val")}}
+    uri = default_uri(tmp_path)
+    tracker = Tracker(uri, EXPERIMENT, tmp_path / "first")
+    tracker.open("first", {}, {"data_digest": data_digest(manifest)})
+    tracker.student(0, params(CHOICE), "a student")
+    tracker.log(0, {"pesq": 1.2}, 1)
+    tracker.tag_student(0, {"result": "COMPLETE"})
+    tracker.close("FINISHED")
+    flags = [*tiny_flags, "--storage", str(tmp_path), "--name", "second", "--warm-start", "first"]
+    config = search_config(read_flags(flags))
+    assert SearchConfig.from_dict(config.to_dict()).warm_start == "first"
+    session = Session(config, config.space(5), cache, Console(file=io.StringIO()), 0.0, resumed=False)
+    config.folder.mkdir()
+    sets = cast(Sets, SimpleNamespace(manifest=manifest))
+    session._warm_start(sets)
+    assert [one.pesq for one in read_warm_start(config.folder, config.space(5))] == [1.2]
+    (tmp_path / "mlflow.db").unlink()
+    session._warm_start(sets)  # needs no store any more
+    (config.folder / FILE).unlink()
+    with pytest.raises(InputError, match="no tracking store"):
+        session._warm_start(sets)
