@@ -8,7 +8,8 @@ import pytest
 
 from data.errors import InputError
 from model.engine import Engine, OnnxEngine, TorchEngine, load_engine
-from model.export import export_onnx, probe_frames, run_batch
+from model.export import export_onnx
+from model.proof import probe_frames, run_batch
 from model.weights import save_network
 
 
