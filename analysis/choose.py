@@ -12,19 +12,29 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from analysis.choice import DEFAULT_RULE, Choice, Search, choose, cost_of, costs_of, latest_search, name_of, read_search
-from analysis.origin import command, scores_by_snr, search_clips
+from analysis.origin import cache_of, command, scores_by_snr, search_clips
 from analysis.series import Record, is_number, size_name
+from data.cores import usable_cores
 from data.errors import InputError, run_command
 from data.files import file_digest, read_json
 from data.flags import CommandParser, with_budget
 from data.passwords import masked
+from data.plan import scenes_for_test
 from model.export import check_vacant, export_student
+from model.ftjnf import FTJNF
 from model.macs import Budget
+from model.pesq_pool import PesqPool
+from model.score import network_enhancer
+from model.sturdiness import measure, plan_of, sturdiness_table
 from model.weights import load_network
+
+STURDINESS_CLIPS = 6
+"""Test clips, each at five SNRs, on which odd input is tried for the card; `python -m model.sturdiness` takes more."""
 
 _LEFT = ("", "F/T", "method", "schedule", "start")
 _HEAD: tuple[str, ...] = (
@@ -174,7 +184,24 @@ def _export(search: Search, choice: Choice, out: Path, tell: Callable[[str], Non
     }
     check_vacant(out)  # before the clips, which may take a minute
     clips = search_clips(search.folder, configuration)
-    return export_student(net, recipe, out, origin=origin, notes=_notes(origin["run"], choice), clips=clips, tell=tell)
+    sturdiness = None if clips.test is None else _sturdiness(net, configuration or {}, search.folder, tell)
+    return export_student(
+        net, recipe, out, origin=origin, notes=_notes(origin["run"], choice), clips=clips, sturdiness=sturdiness,
+        tell=tell,
+    )  # fmt: skip
+
+
+def _sturdiness(net: FTJNF, configuration: Mapping[str, Any], folder: Path, tell: Callable[[str], None]) -> str | None:
+    """The card's table on odd input, from the first test scenes of the search; None where they cannot be had."""
+    try:
+        source, spec = scenes_for_test(plan_of(configuration), cache_of(folder))
+    except InputError as error:
+        tell(f"odd input is left out: {error}")
+        return None
+    clips = min(spec.clips, STURDINESS_CLIPS)
+    tell(f"odd input: level, clipping, broken and displaced microphones, on {clips} test clips")
+    with PesqPool(max(1, usable_cores())) as pool:
+        return sturdiness_table(measure(network_enhancer(net), source, replace(spec, clips=clips), pool))
 
 
 def _teller(started: float, *, quiet: bool) -> Callable[[str], None]:

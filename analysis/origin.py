@@ -90,6 +90,12 @@ def scores_by_snr(folder: Path, student: Record) -> dict[str, dict[str, Any]]:
     return found
 
 
+def cache_of(folder: Path) -> Path:
+    """The cache of a search: beside its run folder where machines share it, else this user's."""
+    shared = folder.resolve().parent / "cache"
+    return shared if shared.is_dir() else cache_root()
+
+
 def search_clips(folder: Path, configuration: Mapping[str, Any] | None) -> Clips:
     """The clips that a search has scored its students on, from the cache or made anew from its corpora.
 
@@ -104,8 +110,7 @@ def search_clips(folder: Path, configuration: Mapping[str, Any] | None) -> Clips
     wanted = [(sets.get(name) or {}).get("digest") for name in ("score_val", "score_test")]
     if None in wanted:
         return Clips(None, None, "the search's data.json does not tell its sets")
-    shared = folder.resolve().parent / "cache"
-    cache = shared if shared.is_dir() else cache_root()
+    cache = cache_of(folder)
     workers = max(1, usable_cores())
     cached = [cache / "sets" / f"score-{digest}" for digest in wanted]
     try:
