@@ -84,7 +84,7 @@ class Students:
             return fits
 
         searcher = TuneSearcher(self._proposals, may_start=may_start, limit=config.trials, queue=queue)
-        self._train(searcher, config.trials)
+        self._train(searcher, max(1, config.trials - self._finished()))
         if self._signals.caught is not None:
             return "stopped"
         if why is not None:
