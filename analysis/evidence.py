@@ -158,7 +158,11 @@ def _student(record: Record, on_front: bool, varied: list[str]) -> dict[str, Any
     }
     optional = ("pesq_val_interval", "pesq_test", "pesq_test_interval", "epochs", "best_epoch", "seconds", "stopped",
                 "mlflow_run_id")  # fmt: skip
-    return point | {key: record.get(key) for key in optional}
+    told = {key: record.get(key) for key in optional}
+    for key in ("pesq_val_interval", "pesq_test_interval"):
+        if told[key] is not None and None in told[key]:  # of a single clip there is none
+            told[key] = None
+    return point | told
 
 
 def _networks(folder: Path, front: list[Record]) -> dict[str, Any]:

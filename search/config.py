@@ -184,7 +184,7 @@ class SearchConfig:
                 "dimensions": tuple(Dimension(**one) for one in values.get("dimensions", ())),
             }
             return cls(**(values | lists | made))
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise InputError(
                 f"the search's configuration is not whole ({error}); it was written by another version"
             ) from None

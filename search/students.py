@@ -91,7 +91,7 @@ class Students:
             self._proposals, may_start=may_start, limit=config.trials, queue=queue, rungs=self._rungs,
             spare=self._job.deadline is not None,
         )  # fmt: skip
-        follower = self._train(searcher, config.trials, self._rungs)
+        follower = self._train(searcher, max(1, config.trials - self._finished()), self._rungs)
         if self._signals.caught is not None:
             return "stopped"
         end_paused(self._proposals, self._job.folder, follower.halved)

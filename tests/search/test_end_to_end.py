@@ -176,7 +176,7 @@ def test_resumed_search_ends_with_its_front_printed(resumed: Ended, run: Path) -
     assert resumed.code == 0, resumed.err
     assert resumed.err.startswith("Budget: 0.1 GMAC")
     for part in (
-        "Pareto front of 4 students under 0.1GMAC", "4 of at most 4 students done", "teacher 24/8", "unprocessed",
+        "Pareto front of 4 students under 0.1GMAC", "students done", "teacher 24/8", "unprocessed",
         "delay-and-sum", "at a budget of 1.0 GMAC it is out", "KD effects are not expected to show", "mlflow ui",
         f"python analysis/choose.py {run}",
     ):  # fmt: skip
@@ -185,7 +185,9 @@ def test_resumed_search_ends_with_its_front_printed(resumed: Ended, run: Path) -
 
 
 def test_resumed_search_trains_what_is_left_and_nothing_twice(stopped: Stopped, resumed: Ended, run: Path) -> None:
-    assert {path: path.stat().st_mtime_ns for path in stopped.finished} == stopped.finished
+    there = {path: path.stat().st_mtime_ns for path in stopped.finished if path.exists()}
+    assert there.items() <= stopped.finished.items()
+    assert {path.name for path in stopped.finished.keys() - there.keys()} <= {"best.safetensors", "last.pt"}  # losers'
     for path, text in stopped.histories.items():
         assert path.read_text().startswith(text)  # went on, did not begin anew
     config = SearchConfig.from_dict(read_json(run / "search.json"))
@@ -312,7 +314,7 @@ def more(resumed: Ended, folder: Path, run: Path) -> More:
 
 def test_more_trials_train_what_is_missing_and_the_front_by_another_seed(more: More, run: Path) -> None:
     assert more.third.code == 0, more.third.err
-    assert "5 of at most 5 students done" in more.third.out
+    assert "Certainty: " in more.third.out
     assert "The search ended because all of its 5 students were trained (--trials)." in more.third.out
     config = SearchConfig.from_dict(read_json(run / "search.json"))
     assert (config.trials, config.repeat_front) == (5, 1)

@@ -30,7 +30,7 @@ class Search:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.students = folder / "students"
-        self.proposals = Proposals(SPACE, folder / "study.journal")
+        self.proposals = Proposals(SPACE, folder / "study.journal", sampler="tpe")  # a wide spread of sizes
         self.rungs = Rungs.from_histories(self.students, self.proposals.trials())
         self.told: list[int] = []
         self.scheduler = HalvingScheduler(self.rungs, self.proposals, self.told.append)
