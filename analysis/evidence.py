@@ -158,7 +158,7 @@ def _student(record: Record, on_front: bool, varied: list[str]) -> dict[str, Any
     }
     optional = ("pesq_val_interval", "pesq_test", "pesq_test_interval", "epochs", "best_epoch", "seconds", "stopped",
                 "mlflow_run_id")  # fmt: skip
-    told = {key: record.get(key) for key in optional}
+    told: dict[str, Any] = {key: record.get(key) for key in optional}
     for key in ("pesq_val_interval", "pesq_test_interval"):
         if told[key] is not None and None in told[key]:  # of a single clip there is none
             told[key] = None

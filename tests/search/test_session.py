@@ -217,10 +217,10 @@ def test_the_review_goes_to_mlflow_with_the_times_of_the_front(opened: Open, mon
     session = opened()
     page = session.folder / "review.html"
     monkeypatch.setattr(search.session, "draw_review", lambda folder, examples: ([page], {4: 1.25}))
-    session.records = [{"trial": 4, "epochs": 6}, {"trial": 5, "epochs": 6}]
+    records = [{"trial": 4, "epochs": 6}, {"trial": 5, "epochs": 6}]
     sets: Any = type("Sets", (), {"score_test": None})
-    tracker: Any = Noted()
-    session._review(sets, tracker)
+    board: Any = SimpleNamespace(records=records, tracker=Noted())
+    session._review(sets, board)
     assert told == [("artifact", page), ("log", 4, {"ms_per_frame": 1.25}, 7)]
     assert isinstance(session.console.file, io.StringIO)
     assert f"Review:  {page}" in session.console.file.getvalue()
@@ -289,9 +289,9 @@ def test_students_that_wait_go_on_waiting_over_a_signal_and_are_pruned_at_the_en
             session.signals.caught = signal.SIGTERM
 
     monkeypatch.setattr(search.session, "Tracker", Quiet)
-    monkeypatch.setattr(search.session, "tune_students", waits)
-    monkeypatch.setattr(Session, "_score_beside", lambda *_: None)
-    monkeypatch.setattr(Session, "_show", lambda *_: None)
+    monkeypatch.setattr(search.students, "tune_students", waits)
+    monkeypatch.setattr(Session, "_score_beside", lambda *_: BESIDE)
+    monkeypatch.setattr(Board, "show", lambda *_: None)
     changes = {"trials": 1, "halving": True, "train": replace(config.train, epochs=3)}
     session = opened(**changes)
     assert session.run()[1] == 128 + signal.SIGTERM
