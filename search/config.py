@@ -175,8 +175,8 @@ class SearchConfig:
         """
         try:
             lists = {
-                name: None if values.get(name) is None else tuple(values[name])
-                for name in ("methods", "schedules", "inits", "sizes", "f_hidden", "t_hidden")
+                name: None if values[name] is None else tuple(values[name])
+                for name in ("methods", "schedules", "inits", "sizes", *({"f_hidden", "t_hidden"} & values.keys()))
             }
             made = {
                 "data": DataPlan.from_dict(values["data"]),
