@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.choice import DEFAULT_RULE, Choice, Search, choose, cost_of, costs_of, latest_search, name_of, read_search
+from analysis.choice import DEFAULT_RULE, Choice, Search, choose, latest_search, name_of, read_search
+from analysis.listing import pesq_text, print_choice, print_front
 from analysis.origin import cache_of, command, scores_by_snr, search_clips
+from analysis.registry import ALIAS, register
 from analysis.series import Record, is_number, size_name
 from data.cores import usable_cores
 from data.errors import InputError, run_command
@@ -35,79 +36,6 @@ from model.weights import load_network
 
 STURDINESS_CLIPS = 6
 """Test clips, each at five SNRs, on which odd input is tried for the card; `python -m model.sturdiness` takes more."""
-
-_LEFT = ("", "F/T", "method", "schedule", "start")
-_HEAD: tuple[str, ...] = (
-    "",
-    "trial",
-    "F/T",
-    "method",
-    "schedule",
-    "start",
-    "params",
-    "GMAC",
-    "GMAC/s",
-    "PESQ val",
-    "PESQ test",
-)
-
-
-def _pesq(value: Any) -> str:
-    return f"{value:.2f}" if is_number(value) else "-"
-
-
-def _row(record: Record, mark: str) -> tuple[str, ...]:
-    words = [str(record.get(key) or "-") for key in ("kd_method", "alpha_schedule", "init", "parameters")]
-    costs = [f"{cost_of(record, 'GMAC'):.3f}", f"{cost_of(record, 'GMAC/s'):.3f}"]
-    scores = [_pesq(record.get("pesq_val")), _pesq(record.get("pesq_test"))]
-    return mark, str(record["trial"]), size_name(record), *words, *costs, *scores
-
-
-def _print_front(search: Search, chosen: Record) -> None:
-    """Prints the front, the chosen student marked; below it that student, if it is dominated."""
-    print(f"{len(search.front)} students on the front of {search.folder}; validation PESQ of the unprocessed input "
-          f"{_pesq(search.unprocessed)}, of the teacher {_pesq(search.teacher)}\n")  # fmt: skip
-    dominated = [] if any(record is chosen for record in search.front) else [chosen]
-    rows = [_row(record, ">" if record is chosen else "") for record in [*search.front, *dominated]]
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in _HEAD:
-            table.add_column(name.replace(" ", "\n"), justify="left" if name in _LEFT else "right")  # fits 80 columns
-        for row in rows:
-            table.add_row(*row, style="bold green" if row[0] else None)
-        Console().print(table)
-        return
-    lines = [_HEAD, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
-    for row in lines:
-        aligned = [
-            cell.ljust(width) if name in _LEFT else cell.rjust(width)
-            for cell, width, name in zip(row, widths, _HEAD, strict=True)
-        ]
-        print("  ".join(aligned).rstrip())
-
-
-def _print_choice(choice: Choice, budget: Budget | None) -> None:
-    student = choice.student
-    ends: Sequence[Any] = student.get("pesq_val_interval") or ()
-    interval = f" (95 % interval {_pesq(ends[0])} to {_pesq(ends[1])})" if len(ends) == 2 else ""
-    print(f"\nchosen: {name_of(student)}, {choice.why}; PESQ {_pesq(student.get('pesq_val'))}{interval}")
-    print(f"next cheaper: {_neighbour(choice.cheaper, student, budget)}")
-    print(f"next dearer: {_neighbour(choice.dearer, student, budget)}", flush=True)
-
-
-def _neighbour(other: Record | None, student: Record, budget: Budget | None) -> str:
-    """What a neighbour on the front would give instead."""
-    if other is None:
-        return "none on the front"
-    ratio = other["paper_gmac"] / student["paper_gmac"] - 1
-    known = is_number(student.get("pesq_val"))
-    pesq = f"{other['pesq_val'] - student['pesq_val']:+.2f} PESQ" if known else f"{_pesq(other['pesq_val'])} PESQ"
-    over = budget is not None and cost_of(other, budget.unit) > budget.limit
-    return f"{name_of(other)}, {pesq}, {100 * ratio:+.0f} % cost ({costs_of(other)})" + over * ", over the budget"
 
 
 def _weights(search: Search, student: Record) -> Path:
@@ -220,7 +148,7 @@ def _notes(run: str, choice: Choice) -> list[str]:
         scores = {"unprocessed": f"{key}_unprocessed", "student": key, "teacher": f"{key}_teacher"}
         if is_number(choice.student.get(key)):
             known = {name: choice.student.get(field) for name, field in scores.items()}
-            texts = [f"{name} {_pesq(value)}" for name, value in known.items() if is_number(value)]
+            texts = [f"{name} {pesq_text(value)}" for name, value in known.items() if is_number(value)]
             notes.append(f"PESQ, mean over -5, 0, 5, 10, 15 dB of the median over clips, {split}: {', '.join(texts)}.")
     return notes
 
@@ -254,18 +182,58 @@ def read_flags(argv: Sequence[str]) -> argparse.Namespace:
     return _parser().parse_args(with_budget(argv))
 
 
+def _asks(arguments: argparse.Namespace) -> bool:
+    """Whether a person is there to be asked, and has not said already what to take."""
+    said = (arguments.rule, arguments.budget, arguments.trial, arguments.out)
+    return all(one is None for one in said) and not arguments.json and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _ask(search: Search, proposed: Choice) -> Choice:
+    """Shows the front and asks which student to take; Enter takes the proposed one."""
+    print_front(search, proposed.student)
+    print(f"\nproposed: {name_of(proposed.student)}, {proposed.why}")
+    while True:
+        said = input(f"Which student? Its trial, or Enter for {proposed.student['trial']}: ").strip()
+        if not said:
+            return proposed
+        try:
+            return choose(search, None, None, int(said))
+        except ValueError:
+            print(f"{said!r} is no number of a trial.")
+        except InputError as error:
+            print(f"{error}.")
+
+
+def _register(search: Search, choice: Choice, out: Path, *, quiet: bool) -> dict[str, str] | None:
+    """Registers the exported student in MLflow. A store that is away takes nothing from the folder that was written."""
+    settings = search.folder / "search.json"
+    told = sys.stderr if quiet else sys.stdout
+    try:
+        if not settings.is_file():
+            raise InputError(f"{settings} is not there to name the store")
+        name, version = register(search.folder, read_json(settings), choice.student, out, choice.why)
+    except InputError as error:
+        print(f"not registered in MLflow: {error}", file=told)
+        return None
+    print(f"registered in MLflow: model {name}, version {version}, alias {ALIAS}", file=told)
+    return {"model": name, "version": version, "alias": ALIAS}
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     arguments = read_flags(sys.argv[1:] if argv is None else argv)
     budget = None if arguments.budget is None else Budget.parse(arguments.budget)
     search = read_search(latest_search() if arguments.folder is None else arguments.folder)
     choice = choose(search, arguments.rule, budget, arguments.trial)
+    if _asks(arguments):
+        choice = _ask(search, choice)
     out = arguments.out or search.folder / f"student-{size_name(choice.student).replace('/', '-')}"
     if not arguments.json:
-        _print_front(search, choice.student)
-        _print_choice(choice, budget)
+        print_front(search, choice.student)
+        print_choice(choice, budget)
     started = time.monotonic()
     difference = _export(search, choice, out, _teller(started, quiet=arguments.json))
+    registered = _register(search, choice, out, quiet=arguments.json)
     if arguments.json:
         report = {
             "run": str(search.folder),
@@ -276,6 +244,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "dearer": choice.dearer,
             "out": str(out),
             "largest_difference": difference,
+            "registered": registered,
         }
         print(json.dumps(report, indent=2))
     else:

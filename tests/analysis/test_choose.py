@@ -277,3 +277,23 @@ def test_the_script_runs_from_its_folder_without_names_in_the_way(tmp_path: Path
     assert done.returncode == 2
     assert "front.json does not exist" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_person_at_a_terminal_is_asked(
+    run_folder: Search, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter(["x", "99", "1"])
+    monkeypatch.setattr(analysis.choose, "_asks", lambda arguments: True)
+    monkeypatch.setattr("builtins.input", lambda prompt: next(answers))
+    folder = run_folder()
+    main([str(folder)])
+    out = capsys.readouterr().out
+    assert "'x' is no number of a trial" in out
+    assert "no trial 99" in out
+    assert (folder / "student-10-4" / "student.onnx").is_file()
+    assert "not registered in MLflow" in out  # the folder has no search.json
+
+
+def test_nobody_is_asked_where_flags_or_pipes_are(run_folder: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda prompt: pytest.fail("asked"))
+    main([str(run_folder()), "--rule", "best"])

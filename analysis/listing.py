@@ -1,0 +1,87 @@
+"""The front of a search as a table, and what a choice and its neighbours on the front would give, in words."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.choice import Choice, Search, cost_of, costs_of, name_of
+from analysis.series import Record, is_number, size_name
+from model.macs import Budget
+
+_LEFT = ("", "F/T", "method", "schedule", "start")
+_HEAD: tuple[str, ...] = (
+    "",
+    "trial",
+    "F/T",
+    "method",
+    "schedule",
+    "start",
+    "params",
+    "GMAC",
+    "GMAC/s",
+    "PESQ val",
+    "PESQ test",
+)
+
+
+def pesq_text(value: Any) -> str:
+    """PESQ in two digits; a dash where there is none."""
+    return f"{value:.2f}" if is_number(value) else "-"
+
+
+def _row(record: Record, mark: str) -> tuple[str, ...]:
+    words = [str(record.get(key) or "-") for key in ("kd_method", "alpha_schedule", "init", "parameters")]
+    costs = [f"{cost_of(record, 'GMAC'):.3f}", f"{cost_of(record, 'GMAC/s'):.3f}"]
+    scores = [pesq_text(record.get("pesq_val")), pesq_text(record.get("pesq_test"))]
+    return mark, str(record["trial"]), size_name(record), *words, *costs, *scores
+
+
+def print_front(search: Search, chosen: Record) -> None:
+    """Prints the front, the chosen student marked; below it that student, if it is dominated."""
+    print(f"{len(search.front)} students on the front of {search.folder}; validation PESQ of the unprocessed input "
+          f"{pesq_text(search.unprocessed)}, of the teacher {pesq_text(search.teacher)}\n")  # fmt: skip
+    dominated = [] if any(record is chosen for record in search.front) else [chosen]
+    rows = [_row(record, ">" if record is chosen else "") for record in [*search.front, *dominated]]
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in _HEAD:
+            table.add_column(name.replace(" ", "\n"), justify="left" if name in _LEFT else "right")  # fits 80 columns
+        for row in rows:
+            table.add_row(*row, style="bold green" if row[0] else None)
+        Console().print(table)
+        return
+    lines = [_HEAD, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
+    for row in lines:
+        aligned = [
+            cell.ljust(width) if name in _LEFT else cell.rjust(width)
+            for cell, width, name in zip(row, widths, _HEAD, strict=True)
+        ]
+        print("  ".join(aligned).rstrip())
+
+
+def print_choice(choice: Choice, budget: Budget | None) -> None:
+    """Prints what was chosen, why, and what its neighbours on the front would give."""
+    student = choice.student
+    ends: Sequence[Any] = student.get("pesq_val_interval") or ()
+    interval = f" (95 % interval {pesq_text(ends[0])} to {pesq_text(ends[1])})" if len(ends) == 2 else ""
+    print(f"\nchosen: {name_of(student)}, {choice.why}; PESQ {pesq_text(student.get('pesq_val'))}{interval}")
+    print(f"next cheaper: {_neighbour(choice.cheaper, student, budget)}")
+    print(f"next dearer: {_neighbour(choice.dearer, student, budget)}", flush=True)
+
+
+def _neighbour(other: Record | None, student: Record, budget: Budget | None) -> str:
+    """What a neighbour on the front would give instead."""
+    if other is None:
+        return "none on the front"
+    ratio = other["paper_gmac"] / student["paper_gmac"] - 1
+    known = is_number(student.get("pesq_val"))
+    pesq = f"{other['pesq_val'] - student['pesq_val']:+.2f} PESQ" if known else f"{pesq_text(other['pesq_val'])} PESQ"
+    over = budget is not None and cost_of(other, budget.unit) > budget.limit
+    return f"{name_of(other)}, {pesq}, {100 * ratio:+.0f} % cost ({costs_of(other)})" + over * ", over the budget"
