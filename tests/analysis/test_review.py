@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
-from browser import Page, browser, find_browser
 
 import analysis.review
 from analysis.evidence import Evidence, gather
@@ -124,6 +125,15 @@ def test_corpora_that_are_away_leave_a_page_without_sound(run_folder: Path) -> N
 
 
 # in a browser -------------------------------------------------------------------------------------------------------
+
+# what tests share lies beside their folders, where no import finds it
+_spec = importlib.util.spec_from_file_location("browser", Path(__file__).parents[1] / "browser.py")
+assert _spec is not None
+assert _spec.loader is not None
+_shared = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_shared)
+browser, find_browser = _shared.browser, _shared.find_browser
+Page = Any  # `browser.Page`
 
 needs_browser = pytest.mark.skipif(find_browser() is None, reason="there is no Chromium on this machine")
 

@@ -21,6 +21,7 @@ from search.flags import read_flags, search_config
 from search.groundwork import Groundwork
 from search.proposal import Proposal
 from search.space import Choice
+from search.tracking_store import default_uri
 
 TEACHER = Size(24, 8)
 
@@ -99,3 +100,23 @@ def trained(tmp_path: Path) -> Callable[..., list[Proposal]]:
         return proposals
 
     return make
+
+
+@pytest.fixture(scope="session")
+def runs_of() -> Callable[[Path, str], tuple[Any, dict[int, Any]]]:
+    """Finds the MLflow runs of a search, by storage and name: the parent, and the students by number; one each."""
+
+    def find(storage: Path, name: str) -> tuple[Any, dict[int, Any]]:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(default_uri(storage))
+        experiment = client.get_experiment_by_name("ftjnf-students")
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id])
+        (parent,) = [run for run in runs if run.data.tags.get("search") == name]
+        children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+        numbers = [int(run.data.tags["trial"]) for run in children]
+        assert len(set(numbers)) == len(numbers)
+        return parent, dict(zip(numbers, children, strict=True))
+
+    return find

@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from data.files import read_json
 SCRIPT = Path(search.run.__file__)
 RAY = Path(sys.executable).with_name("ray")
 EPOCHS = 40
+RunsOf = Callable[[Path, str], tuple[Any, dict[int, Any]]]
 LONG = 240.0  # seconds; a limit that is only reached by a failing test
 
 
@@ -82,10 +84,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def test_student_of_a_killed_node_goes_on_from_its_checkpoint_on_another(
-    cluster: tuple[str, subprocess.Popen[bytes]], tiny_flags: list[str], tmp_path: Path
+    cluster: tuple[str, subprocess.Popen[bytes]], tiny_flags: list[str], tmp_path: Path, runs_of: RunsOf
 ) -> None:
-    from tests.search.test_end_to_end import runs_of
-
     address, second = cluster
     flags = [*tiny_flags, "--methods", "none", "--sizes", "8/4,8/8", "--trials", "2", "--epochs", str(EPOCHS)]
     words = [sys.executable, str(SCRIPT), *flags, "--address", address, "--storage", str(tmp_path), "--name", "two"]

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from search.tracking_store import default_uri
 
 SCRIPT = Path(search.run.__file__)
 STORAGE = "searches"
+RunsOf = Callable[[Path, str], tuple[Any, dict[int, Any]]]
 LONG = 240.0  # seconds; a limit that is only reached by a failing test
 RECORD = {
     "trial", "f_hidden", "t_hidden", "kd_method", "alpha_schedule", "init", "parameters", "paper_gmac", "gmac_per_s",
@@ -82,21 +84,6 @@ def strict_json(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-def runs_of(storage: Path, name: str) -> tuple[Any, dict[int, Any]]:
-    """The MLflow runs of a search: the parent, and the students by number; one each."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(default_uri(storage))
-    experiment = client.get_experiment_by_name("ftjnf-students")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    (parent,) = [run for run in runs if run.data.tags.get("search") == name]
-    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
-    numbers = [int(run.data.tags["trial"]) for run in children]
-    assert len(set(numbers)) == len(numbers)
-    return parent, dict(zip(numbers, children, strict=True))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the commands run."""
@@ -121,7 +108,7 @@ class Stopped:
 
 
 @pytest.fixture(scope="module")
-def stopped(folder: Path, run: Path, tiny_flags: list[str]) -> Stopped:
+def stopped(folder: Path, run: Path, tiny_flags: list[str], runs_of: RunsOf) -> Stopped:
     """A search of four students, stopped once one of them has finished and another one is at work."""
     changed = {"--schedules": "two-stage", "--trials": "4", "--epochs": "6", "--score-clips": "1"}
     flags = dict(zip(tiny_flags[::2], tiny_flags[1::2], strict=True)) | changed
@@ -240,7 +227,7 @@ def test_front_is_whole(resumed: Ended, run: Path) -> None:
     assert len((run / "front.csv").read_text().splitlines()) == 1 + len(front)
 
 
-def test_mlflow_has_the_search_and_each_student_once(resumed: Ended, folder: Path, run: Path) -> None:
+def test_mlflow_has_the_search_and_each_student_once(resumed: Ended, folder: Path, run: Path, runs_of: RunsOf) -> None:
     from mlflow import MlflowClient
 
     parent, children = runs_of(folder / STORAGE, "small")
