@@ -280,6 +280,7 @@ def run(task: Task) -> Outcome:
 def _truth(name: str, budget: str, epochs: int) -> Truth:
     surface: PesqSurface
     sizes = None
+    inits: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ("two-stage", "cosine")
     if name == "fitted":
         surface = HeldSurface(Surface.read())
@@ -288,15 +289,16 @@ def _truth(name: str, budget: str, epochs: int) -> Truth:
     else:
         surface = replay = Replay(read_curves())
         schedules = ("two-stage",)
-        sizes = _recorded_sizes(replay, Budget.parse(budget), epochs)
-    space = Space(Budget.parse(budget), surface.methods, schedules, surface.inits, sizes)
+        inits = (statistics.mode(choice.init for choice in replay.choices(epochs)),)
+        sizes = _recorded_sizes(replay, inits[0], Budget.parse(budget), epochs)
+    space = Space(Budget.parse(budget), surface.methods, schedules, inits or surface.inits, sizes)
     return Truth(surface, space, epochs)
 
 
-def _recorded_sizes(replay: Replay, budget: Budget, epochs: int) -> tuple[Size, ...]:
-    """The sizes within the budget that were recorded with every method and start."""
-    recorded = [choice for choice in replay.choices(epochs) if budget.allows(choice.size)]
-    every = len(replay.methods) * len(replay.inits)
+def _recorded_sizes(replay: Replay, init: str, budget: Budget, epochs: int) -> tuple[Size, ...]:
+    """The sizes within the budget that were recorded with every method from a start."""
+    recorded = [one for one in replay.choices(epochs) if budget.allows(one.size) and one.init == init]
+    every = len(replay.methods)
     sizes = dict.fromkeys(choice.size for choice in recorded)
     return tuple(size for size in sizes if sum(choice.size == size for choice in recorded) == every)
 

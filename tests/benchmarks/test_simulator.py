@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.held import HeldSurface
-from benchmarks.search_efficiency import METHODS, main
+from benchmarks.search_efficiency import METHODS, _truth, main
 from benchmarks.simulator import Strategy, Trace, Truth, epoch_seconds, simulate
 from benchmarks.strategies import Ours, RandomBox, Stock, paper_grid
 from benchmarks.surface import Surface
@@ -117,3 +117,10 @@ def test_the_benchmark_tells_its_ratios_and_draws(tmp_path, capsys: pytest.Captu
     assert found["ratios"]["over_budget"] == found["ratios"]["duplicates"] == 0
     assert found["settings"]["tables"]["synthetic"].keys() == METHODS.keys()
     assert {path.name for path in tmp_path.iterdir()} == {"search-trials.png", "search-epochs.png"}
+
+
+def test_the_replay_takes_the_start_that_was_recorded_with_every_method() -> None:
+    """Random starts were recorded without KD alone: there is no whole table of them to search in."""
+    space = _truth("replay", "1.0GMAC", 5).space
+    assert space.inits == ("slice",)
+    assert {str(size) for size in space.feasible()} == {"8/4", "16/8", "32/12", "64/16"}
