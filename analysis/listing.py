@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.choice import Choice, Search, cost_of, costs_of, name_of
-from analysis.series import Record, is_number, size_name
+from analysis.series import SAME, Record, is_number, size_name
 from model.macs import Budget
 
 _LEFT = ("", "F/T", "method", "schedule", "start")
@@ -35,7 +35,8 @@ def pesq_text(value: Any) -> str:
 def _row(record: Record, mark: str) -> tuple[str, ...]:
     words = [str(record.get(key) or "-") for key in ("kd_method", "alpha_schedule", "init", "parameters")]
     costs = [f"{cost_of(record, 'GMAC'):.3f}", f"{cost_of(record, 'GMAC/s'):.3f}"]
-    scores = [pesq_text(record.get("pesq_val")), pesq_text(record.get("pesq_test"))]
+    same = SAME * (record.get("told_apart_from_cheaper") is False)
+    scores = [pesq_text(record.get("pesq_val")), pesq_text(record.get("pesq_test")) + same]
     return mark, str(record["trial"]), size_name(record), *words, *costs, *scores
 
 

@@ -23,10 +23,11 @@ def test_scores_that_are_not_there_are_dashes() -> None:
 
 def test_the_chosen_student_is_marked_and_a_dominated_one_stands_below(tmp_path, capsys) -> None:
     front, beaten = [record(0, 0.1, 1.2), record(1, 0.5, 1.4)], record(2, 0.6, 1.3)
+    front[1] |= {"pesq_test": 1.5, "told_apart_from_cheaper": False}
     search = Search(tmp_path, [*front, beaten], front, 1.5, 1.1)
     print_front(search, front[1])
-    marked = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith(">")]
-    assert marked == ["1"]
+    (marked,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(">")]
+    assert (marked[1], marked[-1]) == ("1", "1.50~")
     print_front(search, beaten)
     assert capsys.readouterr().out.splitlines()[-1].split()[:2] == [">", "2"]
 
