@@ -12,15 +12,15 @@ after a restart the histories say what the rungs knew, and nothing can contradic
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from model.ftjnf import Size
 from model.macs import paper_gmac
+from search.history import read_history
 from search.proposal import Proposal
 
 Decision = Literal["go on", "pause"]
@@ -141,7 +141,7 @@ class Rungs:
             if one.choice.repeat:
                 continue
             log_cost = log_gmac(one.choice.size)
-            for line in _lines(students / f"{one.number:04d}" / "history.jsonl"):
+            for line in read_history(students / f"{one.number:04d}" / "history.jsonl").values():
                 rung = line.get("rung")
                 if rung is not None and line.get("pesq") is not None:
                     rungs.report(one.number, log_cost, int(rung), float(line["pesq"]))
@@ -236,18 +236,3 @@ class _Rung:
         log_cost, shortfalls = self.scores[number][0], self.shortfalls()
         similar = [other for other, (cost, _) in self.scores.items() if abs(cost - log_cost) <= near]
         return sum(shortfalls[other] < shortfalls[number] for other in similar), len(similar)
-
-
-def _lines(history: Path) -> list[dict[str, Any]]:
-    """The lines of a history by epoch; one that a crash has spoilt is left out, of two of an epoch the later one holds.
-
-    Sorted, as a student that went on tells what it missed.
-    """
-    lines: dict[int, dict[str, Any]] = {}
-    for text in history.read_bytes().splitlines() if history.exists() else []:
-        try:
-            line = json.loads(text)
-            lines[int(line["epoch"])] = line
-        except (ValueError, KeyError, TypeError):
-            continue
-    return [lines[epoch] for epoch in sorted(lines)]

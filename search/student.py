@@ -29,6 +29,7 @@ from model.targets import Teacher, TeacherBeside, build_targets, layers_of, targ
 from model.train import Training
 from model.train_config import TrainConfig
 from model.weights import load_network
+from search.history import read_history
 from search.space import Choice
 from search.timing import write_span
 
@@ -185,7 +186,7 @@ def run_student(
     training = Training(config, start, sets.train, sets.val, train_targets, val_targets, folder, device, recipe)
     seconds = 0.0
     drop_torn_line(folder / "history.jsonl")
-    told = _told(folder / "history.jsonl")
+    told = read_history(folder / "history.jsonl")
     if told:
         report(told[max(told)])  # whoever stopped the earlier run may not have heard it
     for record in training.history:
@@ -253,7 +254,7 @@ def leave_halved(folder: Path) -> dict[str, Any]:
     Args:
         folder: of the student.
     """
-    told = _told(folder / "history.jsonl")
+    told = read_history(folder / "history.jsonl")
     scored = {epoch: line["pesq"] for epoch, line in told.items() if line.get("pesq") is not None}
     best = max(scored, key=lambda epoch: (scored[epoch], -epoch), default=0)
     result = {
@@ -308,15 +309,3 @@ def _tell(folder: Path, line: dict[str, Any], report: Callable[[dict[str, Any]],
     with open(folder / "history.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(plain(line)) + "\n")
     report(line)
-
-
-def _told(path: Path) -> dict[int, dict[str, Any]]:
-    """The lines of `history.jsonl` by epoch; one that a crash has spoilt counts as never told."""
-    told = {}
-    for line in path.read_bytes().splitlines() if path.exists() else []:
-        try:
-            report = json.loads(line)
-            told[int(report["epoch"])] = report
-        except (ValueError, KeyError, TypeError):
-            continue
-    return told

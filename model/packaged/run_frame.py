@@ -36,6 +36,7 @@ def write(path: str, samples: np.ndarray) -> None:
 
 
 def main(source: str, target: str) -> None:
+    """A wav file of all microphones in, one of the enhanced speech out."""
     student = onnxruntime.InferenceSession(Path(__file__).with_name("student.onnx"), providers=["CPUExecutionProvider"])
     shapes = {node.name: node.shape for node in student.get_inputs()}
     samples, rate = read(source)

@@ -296,4 +296,7 @@ def test_a_person_at_a_terminal_is_asked(
 
 def test_nobody_is_asked_where_flags_or_pipes_are(run_folder: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.input", lambda prompt: pytest.fail("asked"))
-    main([str(run_folder()), "--rule", "best"])
+    folder = run_folder()
+    main([str(folder), "--rule", "best"])
+    main([str(folder), "--out", str(folder / "piped")])  # stdin is no terminal
+    assert (folder / "piped" / "student.onnx").is_file()
