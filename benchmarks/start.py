@@ -1,11 +1,13 @@
 """Where a student should start: random weights against slices of a teacher by several rules, at equal steps.
 
     python benchmarks/start.py [--teacher FILE] [--sizes 32/8,G] [--starts random,product] [--out FILE]
+    python benchmarks/start.py --starts leading --lr 5e-4 [--batch 8] [--clip-seconds 1] [--out FILE]
 
 Trains on the demo corpus as the demo preset does (method none), and scores validation PESQ and hard loss before the
 first step and after 25 %, 50 % and 100 % of the epochs. Every training's result is a line of `--out`; what stands there
 already is not trained again, so that the study can be stopped, continued and extended. Baseline: `random`; the ratios
-are mean losses over the baseline's, at the same size and share of the training.
+are mean losses over the baseline's, at the same size and share of the training. With other settings an
+epoch has as many seconds of sound, and PESQ is of the same clips.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import torch
 from benchmarks.measure import Report, show
 from benchmarks.measure import parser as benchmark_parser
 from data.errors import run_command
-from data.plan import Sets, prepare
+from data.plan import DataPlan, Sets, prepare
 from model.allocator import keep_freed_memory
 from model.ftjnf import FTJNF, Size
 from model.losses import hard_loss
@@ -32,6 +34,7 @@ from model.score import network_enhancer, score
 from model.slicing import RULES, cut, importance, rule_for
 from model.teacher import PACKAGED
 from model.train import Training
+from model.train_config import TrainConfig
 from model.weights import load_network
 from search.preset import PRESETS
 
@@ -49,32 +52,38 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=12, help="of the demo's set (default: %(default)s)")
     parser.add_argument("--lr", type=float, help="learning rate (default: the demo preset's)")
+    parser.add_argument("--batch", type=int, help="examples a step (default: the demo preset's)")
+    parser.add_argument("--clip-seconds", type=float, help="of the training crops (default: the demo preset's)")
     parser.add_argument("--out", type=Path, default=Path("start.jsonl"), help="results (default: %(default)s)")
     arguments = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(arguments.threads)
-    sets = prepare(PRESETS["demo"].data)
+    preset = PRESETS["demo"]
+    train = replace(preset.train, epochs=arguments.epochs, precision=choose_precision("auto", CPU))
+    train = replace(train, lr=arguments.lr or train.lr, batch=arguments.batch or train.batch)
+    plan = with_clips_of(preset.data, arguments.clip_seconds or preset.data.clip_seconds)
+    sets = prepare(plan)
     teacher, recipe = load_network(arguments.teacher)
     starts = arguments.starts.split(",") if arguments.starts else ["random", rule_for(recipe)]
     lines = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
-    keys = ("teacher", "size", "start", "seed", "epochs", "lr")
-    lr = arguments.lr or PRESETS["demo"].train.lr
+    shared = {"teacher": arguments.teacher.name, "epochs": train.epochs, "lr": train.lr, "batch": train.batch,
+              "clip_seconds": plan.clip_seconds}  # fmt: skip
     for seed in range(arguments.seeds):
         for size in arguments.sizes.split(","):
             for start in starts:
-                wanted = dict(zip(keys, (arguments.teacher.name, size, start, seed, arguments.epochs, lr), strict=True))
+                wanted = {**shared, "size": size, "start": start, "seed": seed}
                 if any(all(line[key] == value for key, value in wanted.items()) for line in lines):
                     continue
-                line = wanted | {"shares": one(teacher, Size.parse(size), start, seed, arguments.epochs, lr, sets)}
+                line = wanted | {"shares": one(teacher, replace(train, size=Size.parse(size), seed=seed), start, sets)}
                 lines.append(line)
                 with open(arguments.out, "a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
-    mine = [line for line in lines if line["teacher"] == arguments.teacher.name and line["epochs"] == arguments.epochs]
+    mine = [line for line in lines if all(line[key] == value for key, value in shared.items())]
     ratios, table = {}, {}
     for size in arguments.sizes.split(","):
         for start in starts:
-            chosen = [line for line in mine if (line["size"], line["start"], line["lr"]) == (size, start, lr)]
-            base = [line for line in mine if (line["size"], line["start"], line["lr"]) == (size, "random", lr)]
+            chosen = [line for line in mine if (line["size"], line["start"]) == (size, start)]
+            base = [line for line in mine if (line["size"], line["start"]) == (size, "random")]
             for i, share in enumerate(SHARES):
                 values = [line["shares"][i] for line in chosen]
                 name = f"{size}_{start}_{100 * share:.0f}%"
@@ -89,21 +98,20 @@ def main() -> None:
     show(Report("start", ratios, baselines, {}, {"found": table}), as_json=arguments.json)
 
 
-def one(
-    teacher: FTJNF, size: Size, start: str, seed: int, epochs: int, lr: float, sets: Sets
-) -> list[dict[str, float]]:
+def with_clips_of(plan: DataPlan, seconds: float) -> DataPlan:
+    """The plan with other training crops, as many as have the same seconds of sound together."""
+    return replace(plan, clip_seconds=seconds, train_clips=round(plan.train_clips * plan.clip_seconds / seconds))
+
+
+def one(teacher: FTJNF, train: TrainConfig, start: str, sets: Sets) -> list[dict[str, float]]:
     """PESQ and hard loss of one training at `SHARES`."""
-    preset = PRESETS["demo"].train
-    config = replace(
-        preset, size=size, epochs=epochs, lr=lr, precision=choose_precision("auto", CPU), seed=seed,
-        init="random" if start == "random" else "slice",
-    )  # fmt: skip
-    torch.manual_seed(seed)
+    config = replace(train, init="random" if start == "random" else "slice")
+    torch.manual_seed(config.seed)
     if start == "random":
-        net = FTJNF(size)
+        net = FTJNF(config.size)
     else:
-        net = cut(teacher, size, importance(teacher, start, *sets.val.batch(range(8))))
-    marks = {round(share * epochs) for share in SHARES}
+        net = cut(teacher, config.size, importance(teacher, start, *sets.val.batch(range(8))))
+    marks = {round(share * config.epochs) for share in SHARES}
     with tempfile.TemporaryDirectory() as folder, PesqPool(0) as pool:
         found = [judge(net, sets, pool)]
         for record in Training(config, net, sets.train, sets.val, None, None, Path(folder), CPU):
