@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,23 @@ class Search:
     front: list[Record]
     teacher: float | None
     unprocessed: float | None
+
+
+@dataclass(frozen=True)
+class Pace:
+    """A limit on the time of a frame.
+
+    Args:
+        max_ms: milliseconds a frame may take.
+        ms: what those take that can be chosen, by trial (`analysis.speed`).
+    """
+
+    max_ms: float
+    ms: Mapping[int, float]
+
+    def holds(self, record: Record) -> bool:
+        """Whether a student keeps the limit."""
+        return self.ms[record["trial"]] <= self.max_ms
 
 
 @dataclass(frozen=True)
@@ -92,7 +109,13 @@ def _first(records: Sequence[Record], key: str) -> float | None:
     return next((float(record[key]) for record in records if is_number(record.get(key))), None)
 
 
-def choose(search: Search, rule: str | None = None, budget: Budget | None = None, trial: int | None = None) -> Choice:
+def choose(
+    search: Search,
+    rule: str | None = None,
+    budget: Budget | None = None,
+    trial: int | None = None,
+    pace: Pace | None = None,
+) -> Choice:
     """Picks a student.
 
     Args:
@@ -101,16 +124,18 @@ def choose(search: Search, rule: str | None = None, budget: Budget | None = None
             is that near the teacher, and for `knee` where the teacher's score is not known.
         budget: leaves out what costs more.
         trial: the number of the student to take, instead of a rule.
+        pace: leaves out what is slower.
 
     Raises:
-        InputError: no such trial, nothing within the budget, or a rule that is not understood or that nobody satisfies.
+        InputError: no such trial, nothing within the budget or fast enough, or a rule that is not understood or that
+            nobody satisfies.
     """
     if trial is not None and rule is not None:
         raise InputError(f"--trial {trial} and --rule {rule} exclude each other; pass one of them")
     if trial is not None:
-        student, why = _by_number(search, trial, budget)
+        student, why = _by_number(search, trial, budget, pace)
     else:
-        student, why = _by_rule(search, rule, budget)
+        student, why = _by_rule(search, rule, budget, pace)
     cost = student["paper_gmac"]
     others = [record for record in search.front if record["trial"] != student["trial"]]
     cheaper = [record for record in others if record["paper_gmac"] <= cost]
@@ -118,20 +143,25 @@ def choose(search: Search, rule: str | None = None, budget: Budget | None = None
     return Choice(student, why, cheaper[-1] if cheaper else None, dearer[0] if dearer else None)
 
 
-def _by_number(search: Search, trial: int, budget: Budget | None) -> tuple[Record, str]:
+def _by_number(search: Search, trial: int, budget: Budget | None, pace: Pace | None) -> tuple[Record, str]:
     student = next((record for record in search.records if record["trial"] == trial), None)
     if student is None:
         numbers = ", ".join(str(record["trial"]) for record in search.front)
         raise InputError(f"{search.folder} has no trial {trial}; on its front are {numbers}")
     if budget is not None and cost_of(student, budget.unit) > budget.limit:
         raise InputError(f"{name_of(student)} costs {costs_of(student)}, more than --budget {budget}; drop either")
+    if pace is not None and not pace.holds(student):
+        raise InputError(
+            f"a frame of {name_of(student)} takes {pace.ms[trial]:.3g} ms here, more than --max-ms {pace.max_ms:g}; "
+            "drop either"
+        )
     if any(record is student for record in search.front):
         return student, "as asked for"
     fault = "another student dominates it" if score(student, "validation") is not None else "it has no validation PESQ"
     return student, f"as asked for, although it is not on the front: {fault}"
 
 
-def _by_rule(search: Search, rule: str | None, budget: Budget | None) -> tuple[Record, str]:
+def _by_rule(search: Search, rule: str | None, budget: Budget | None, pace: Pace | None) -> tuple[Record, str]:
     front = [record for record in search.front if budget is None or cost_of(record, budget.unit) <= budget.limit]
     if not front:
         cheapest = search.front[0]
@@ -139,8 +169,17 @@ def _by_rule(search: Search, rule: str | None, budget: Budget | None) -> tuple[R
             f"no student on the front of {search.folder} costs at most {budget}; the cheapest, {name_of(cheapest)}, "
             f"costs {costs_of(cheapest)}"
         )
+    if pace is not None:
+        fastest = min(front, key=lambda record: pace.ms[record["trial"]])
+        front = [record for record in front if pace.holds(record)]
+        if not front:
+            raise InputError(
+                f"no student on the front of {search.folder} takes at most {pace.max_ms:g} ms a frame here; the "
+                f"fastest, {name_of(fastest)}, takes {pace.ms[fastest['trial']]:.3g} ms"
+            )
     cost, pesq = [record["paper_gmac"] for record in front], _validation(front)
     limit = "" if budget is None else f" within the budget of {budget}"
+    limit += "" if pace is None else f" of those that take at most {pace.max_ms:g} ms a frame here"
     remark = ""
     if rule is None:
         rule, remark = _default_rule(cost, pesq, search.teacher)

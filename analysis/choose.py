@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.choice import DEFAULT_RULE, Choice, Search, choose, latest_search, name_of, read_search
+from analysis.choice import DEFAULT_RULE, Choice, Pace, Search, choose, latest_search, name_of, read_search
 from analysis.listing import pesq_text, print_choice, print_front
 from analysis.origin import cache_of, command, scores_by_snr, search_clips
 from analysis.registry import ALIAS, register
 from analysis.series import Record, is_number, size_name
+from analysis.speed import frame_ms, weights_of
 from data.cores import usable_cores
 from data.errors import InputError, run_command
 from data.files import file_digest, read_json
@@ -27,6 +29,7 @@ from data.flags import CommandParser, with_budget
 from data.passwords import masked
 from data.plan import scenes_for_test
 from model.export import check_vacant, export_student
+from model.frame_time import HOP_MS
 from model.ftjnf import FTJNF
 from model.macs import Budget
 from model.pesq_pool import PesqPool
@@ -36,24 +39,6 @@ from model.weights import load_network
 
 STURDINESS_CLIPS = 6
 """Test clips, each at five SNRs, on which odd input is tried for the card; `python -m model.sturdiness` takes more."""
-
-
-def _weights(search: Search, student: Record) -> Path:
-    """Where the weights of a student lie.
-
-    Raises:
-        InputError: nowhere.
-    """
-    if not student.get("checkpoint"):
-        raise InputError(f"{name_of(student)} has no checkpoint in {search.folder / 'front.json'}; choose another one")
-    path = Path(str(student["checkpoint"]))
-    if path.is_absolute():  # as earlier versions wrote it: since then the folder may have been moved, its name reused
-        inside = search.folder / "students" / f"{student['trial']:04d}" / path.name
-        path = inside if inside.parent.is_dir() else path
-    path = search.folder / path
-    if not path.is_file():
-        raise InputError(f"the weights of {name_of(student)} are missing at {path}; restore them or choose another")
-    return path
 
 
 def _check_origin(path: Path, recipe: Mapping[str, Any], student: Record, settings: Mapping[str, Any] | None) -> None:
@@ -90,7 +75,7 @@ def _check_origin(path: Path, recipe: Mapping[str, Any], student: Record, settin
 def _export(search: Search, choice: Choice, out: Path, tell: Callable[[str], None]) -> float:
     """Loads the student's weights, sees that they are the listed student's, and writes its folder."""
     student = choice.student
-    path = _weights(search, student)
+    path = weights_of(search, student)
     net, recipe = load_network(path)
     listed = (student["f_hidden"], student["t_hidden"], bool(student.get("bi_freq", net.size.bi_freq)))
     if (net.size.f_hidden, net.size.t_hidden, net.size.bi_freq) != listed:
@@ -167,6 +152,13 @@ def _parser() -> CommandParser:
         f"teacher's PESQ (default: {DEFAULT_RULE}, or best if there is none, or knee without a teacher)",
     )
     parser.add_argument("--budget", metavar="COST", help="only students that cost at most that, e.g. 0.6GMAC")
+    parser.add_argument(
+        "--max-ms",
+        type=float,
+        metavar="MS",
+        help="only students whose frame takes at most that here (median of one thread, onnxruntime; a new frame comes "
+        f"every {HOP_MS:g} ms)",
+    )
     parser.add_argument("--trial", type=int, metavar="N", help="take this student, instead of a rule")
     parser.add_argument("--out", type=Path, metavar="DIR", help="new or empty folder (default: RUN/student-F-T)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -179,25 +171,32 @@ def read_flags(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         InputError: an unknown flag, or a value of the wrong kind.
     """
-    return _parser().parse_args(with_budget(argv))
+    arguments = _parser().parse_args(with_budget(argv))
+    if arguments.max_ms is not None and not (math.isfinite(arguments.max_ms) and arguments.max_ms > 0):
+        raise InputError(f"--max-ms must be a positive number of milliseconds but is {arguments.max_ms:g}")
+    return arguments
 
 
 def _asks(arguments: argparse.Namespace) -> bool:
     """Whether a person is there to be asked, and has not said already what to take."""
-    said = (arguments.rule, arguments.budget, arguments.trial, arguments.out)
+    said = (arguments.rule, arguments.budget, arguments.max_ms, arguments.trial, arguments.out)
     return all(one is None for one in said) and not arguments.json and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _ask(search: Search, proposed: Choice) -> Choice:
     """Shows the front and asks which student to take; Enter takes the proposed one."""
-    print_front(search, proposed.student)
+    try:
+        ms = frame_ms(search, search.front)
+    except InputError:  # weights are missing; that is said of the one that is taken
+        ms = {}
+    print_front(search, proposed.student, ms)
     print(f"\nproposed: {name_of(proposed.student)}, {proposed.why}")
     while True:
         said = input(f"Which student? Its trial, or Enter for {proposed.student['trial']}: ").strip()
         if not said:
             return proposed
         try:
-            return choose(search, None, None, int(said))
+            return choose(search, trial=int(said))
         except ValueError:
             print(f"{said!r} is no number of a trial.")
         except InputError as error:
@@ -224,12 +223,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = read_flags(sys.argv[1:] if argv is None else argv)
     budget = None if arguments.budget is None else Budget.parse(arguments.budget)
     search = read_search(latest_search() if arguments.folder is None else arguments.folder)
-    choice = choose(search, arguments.rule, budget, arguments.trial)
+    ms = {}
+    if arguments.max_ms is not None:
+        asked = [record for record in search.records if record["trial"] == arguments.trial]
+        ms = frame_ms(search, asked or search.front)
+    choice = choose(search, arguments.rule, budget, arguments.trial, Pace(arguments.max_ms, ms) if ms else None)
     if _asks(arguments):
         choice = _ask(search, choice)
     out = arguments.out or search.folder / f"student-{size_name(choice.student).replace('/', '-')}"
     if not arguments.json:
-        print_front(search, choice.student)
+        print_front(search, choice.student, ms)
         print_choice(choice, budget)
     started = time.monotonic()
     difference = _export(search, choice, out, _teller(started, quiet=arguments.json))
@@ -240,6 +243,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "front": search.front,
             "chosen": choice.student,
             "why": choice.why,
+            "frame_ms": {str(trial): value for trial, value in ms.items()},
             "cheaper": choice.cheaper,
             "dearer": choice.dearer,
             "out": str(out),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.choice import Choice, Search, cost_of, costs_of, name_of
@@ -32,37 +32,45 @@ def pesq_text(value: Any) -> str:
     return f"{value:.2f}" if is_number(value) else "-"
 
 
-def _row(record: Record, mark: str) -> tuple[str, ...]:
+def _row(record: Record, mark: str, ms: Mapping[int, float]) -> tuple[str, ...]:
     words = [str(record.get(key) or "-") for key in ("kd_method", "alpha_schedule", "init", "parameters")]
     costs = [f"{cost_of(record, 'GMAC'):.3f}", f"{cost_of(record, 'GMAC/s'):.3f}"]
     same = SAME * (record.get("told_apart_from_cheaper") is False)
     scores = [pesq_text(record.get("pesq_val")), pesq_text(record.get("pesq_test")) + same]
-    return mark, str(record["trial"]), size_name(record), *words, *costs, *scores
+    pace = [f"{ms[record['trial']]:.2f}" if record["trial"] in ms else "-"] if ms else []
+    return mark, str(record["trial"]), size_name(record), *words, *costs, *pace, *scores
 
 
-def print_front(search: Search, chosen: Record) -> None:
-    """Prints the front, the chosen student marked; below it that student, if it is dominated."""
+def print_front(search: Search, chosen: Record, ms: Mapping[int, float] | None = None) -> None:
+    """Prints the front, the chosen student marked; below it that student, if it is dominated.
+
+    Args:
+        search: whose.
+        chosen: a record of it.
+        ms: milliseconds a frame by trial (`analysis.speed`), for a column of its own.
+    """
     print(f"{len(search.front)} students on the front of {search.folder}; validation PESQ of the unprocessed input "
           f"{pesq_text(search.unprocessed)}, of the teacher {pesq_text(search.teacher)}\n")  # fmt: skip
     dominated = [] if any(record is chosen for record in search.front) else [chosen]
-    rows = [_row(record, ">" if record is chosen else "") for record in [*search.front, *dominated]]
+    rows = [_row(record, ">" if record is chosen else "", ms or {}) for record in [*search.front, *dominated]]
+    head = (*_HEAD[:-2], *(["ms a frame"] if ms else []), *_HEAD[-2:])
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         from rich.console import Console
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in _HEAD:
+        for name in head:
             table.add_column(name.replace(" ", "\n"), justify="left" if name in _LEFT else "right")  # fits 80 columns
         for row in rows:
             table.add_row(*row, style="bold green" if row[0] else None)
         Console().print(table)
         return
-    lines = [_HEAD, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for row in lines:
         aligned = [
             cell.ljust(width) if name in _LEFT else cell.rjust(width)
-            for cell, width, name in zip(row, widths, _HEAD, strict=True)
+            for cell, width, name in zip(row, widths, head, strict=True)
         ]
         print("  ".join(aligned).rstrip())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analysis.choice import Search, choose, latest_search, read_search
+from analysis.choice import Pace, Search, choose, latest_search, read_search
 from data.errors import InputError
 from model.macs import Budget
 
@@ -153,3 +153,14 @@ def test_what_is_no_run_folder_is_an_error(tmp_path: Path) -> None:
             read_search(path)
     with pytest.raises(InputError, match="no finished search"):
         latest_search(tmp_path)
+
+
+def test_students_that_are_too_slow_are_left_out(searched: Callable[..., Search]) -> None:
+    ms = {0: 0.1, 1: 0.2, 2: 0.5, 4: 0.9}
+    choice = choose(searched(), "best", pace=Pace(0.6, ms))
+    assert choice.student["trial"] == 2
+    assert choice.why.endswith("of those that take at most 0.6 ms a frame here")
+    with pytest.raises(InputError, match=r"takes at most 0.05 ms a frame here; the fastest, trial 0 .*, takes 0.1 ms"):
+        choose(searched(), pace=Pace(0.05, ms))
+    with pytest.raises(InputError, match=r"a frame of trial 4 .* takes 0.9 ms here, more than --max-ms 0.6; drop"):
+        choose(searched(), trial=4, pace=Pace(0.6, ms))

@@ -15,6 +15,7 @@ import torch
 import analysis.choose
 from analysis.choice import choose, latest_search, read_search
 from analysis.choose import main
+from analysis.speed import frame_ms
 from data.errors import InputError, run_command
 from model.ftjnf import FTJNF, Size
 from model.macs import gmac_per_s, paper_gmac, parameters
@@ -104,6 +105,24 @@ def test_the_neighbours_are_told_with_their_differences(run_folder: Search, caps
     assert f"trial 1 (10/4), -0.15 PESQ, {percent:+.0f} % cost" in told["next cheaper"]
     assert "trial 4 (14/6), +0.01 PESQ" in told["next dearer"]
     assert "over the budget" in told["next dearer"]
+
+
+def test_a_limit_on_the_time_of_a_frame_is_measured_here(
+    run_folder: Search, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run_folder()
+    found = frame_ms(read_search(folder), read_search(folder).front)
+    assert sorted(found) == [0, 1, 2, 4]
+    assert all(0 < value < 1000 for value in found.values())
+    # what is chosen must not hang on the load of this machine
+    monkeypatch.setattr(analysis.choose, "frame_ms", lambda search, students: {0: 0.1, 1: 0.2, 2: 0.31, 4: 0.4})
+    main([str(folder), "--rule", "best", "--max-ms", "0.3"])
+    told = capsys.readouterr().out
+    assert "chosen: trial 1" in told
+    head, *rows = [line for line in told.splitlines() if "GMAC/s  " in line or "two-stage" in line]
+    assert "ms a frame" in head
+    assert [row.split()[-3] for row in rows] == ["0.10", "0.20", "0.31", "0.40"]
+    assert "--max-ms must be a positive number" in error_of(folder, "--max-ms", "0")
 
 
 def test_without_a_folder_the_latest_search_is_taken(run_folder: Search, monkeypatch: pytest.MonkeyPatch) -> None:
