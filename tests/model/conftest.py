@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
 from data.examples import ExampleSet, SetSpec, build_set
+from model.export import export_onnx
 from model.ftjnf import FTJNF, Size
+from model.weights import save_network
 
 
 class TinySets(NamedTuple):
@@ -47,3 +51,31 @@ def network() -> Callable[..., FTJNF]:
         return net
 
     return make
+
+
+@pytest.fixture(scope="session")
+def student_folder(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What of a student's folder an engine needs: `network()` as ONNX file and as weights."""
+    folder = tmp_path_factory.mktemp("student")
+    export_onnx(network(), folder / "student.onnx")
+    save_network(network(), folder / "student.safetensors")
+    return folder
+
+
+class Through:
+    """An engine that gives the reference microphone, `gain` times."""
+
+    microphones = 2
+    state = None
+    gain = 1
+
+    def frame(self, noisy: np.ndarray) -> np.ndarray:
+        return self.gain * noisy[0]
+
+    def reset(self) -> None:
+        pass
+
+
+@pytest.fixture
+def through() -> Through:
+    return Through()

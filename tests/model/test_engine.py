@@ -13,18 +13,9 @@ from model.proof import probe_frames, run_batch
 from model.weights import save_network
 
 
-@pytest.fixture(scope="module")
-def folder(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What of a student's folder an engine needs."""
-    folder = tmp_path_factory.mktemp("student")
-    export_onnx(network(), folder / "student.onnx")
-    save_network(network(), folder / "student.safetensors")
-    return folder
-
-
 @pytest.mark.parametrize("kind", ["torch", "onnx"])
-def test_frames_one_by_one_are_those_of_the_whole_signal(kind, folder: Path, network) -> None:
-    engine, frames = load_engine(folder, kind), probe_frames(2, 12)
+def test_frames_one_by_one_are_those_of_the_whole_signal(kind, student_folder: Path, network) -> None:
+    engine, frames = load_engine(student_folder, kind), probe_frames(2, 12)
     expected = run_batch(network(), frames)
     assert engine.microphones == 2
     for _ in range(2):  # a reset engine begins anew
@@ -38,8 +29,8 @@ def test_frames_one_by_one_are_those_of_the_whole_signal(kind, folder: Path, net
 
 @pytest.mark.parametrize("giver", ["torch", "onnx"])
 @pytest.mark.parametrize("taker", ["torch", "onnx"])
-def test_a_state_goes_from_one_engine_to_another(giver, taker, folder: Path) -> None:
-    first, second, frames = load_engine(folder, giver), load_engine(folder, taker), probe_frames(2, 8)
+def test_a_state_goes_from_one_engine_to_another(giver, taker, student_folder: Path) -> None:
+    first, second, frames = load_engine(student_folder, giver), load_engine(student_folder, taker), probe_frames(2, 8)
     for frame in frames[:6]:
         first.frame(frame)
     second.state = state = first.state
@@ -51,17 +42,17 @@ def test_a_state_goes_from_one_engine_to_another(giver, taker, folder: Path) -> 
     assert np.abs(second.frame(frames[6]) - expected).max() > 1e-3
 
 
-def test_a_folder_is_run_by_onnxruntime_where_it_can_be(folder: Path, network, tmp_path: Path) -> None:
+def test_a_folder_is_run_by_onnxruntime_where_it_can_be(student_folder: Path, network, tmp_path: Path) -> None:
     def of(student: Path) -> type[Engine]:
         return type(load_engine(student))
 
-    assert of(folder) is of(folder / "student.onnx") is OnnxEngine
-    assert of(folder / "student.safetensors") is TorchEngine
+    assert of(student_folder) is of(student_folder / "student.onnx") is OnnxEngine
+    assert of(student_folder / "student.safetensors") is TorchEngine
     save_network(network(), tmp_path / "student.safetensors")
     assert of(tmp_path) is TorchEngine
 
 
-def test_a_student_that_is_not_there_is_an_input_error(folder: Path, tmp_path: Path) -> None:
+def test_a_student_that_is_not_there_is_an_input_error(student_folder: Path, tmp_path: Path) -> None:
     for missing in (tmp_path / "none", tmp_path / "none.onnx"):
         with pytest.raises(InputError, match="no student at"):
             load_engine(missing)
@@ -70,7 +61,7 @@ def test_a_student_that_is_not_there_is_an_input_error(folder: Path, tmp_path: P
     with pytest.raises(InputError, match=r"no student\.onnx in"):
         load_engine(tmp_path, "onnx")
     with pytest.raises(InputError, match="no file for the engine torch"):
-        load_engine(folder / "student.onnx", "torch")
+        load_engine(student_folder / "student.onnx", "torch")
 
 
 def test_a_file_that_is_no_student_is_an_input_error(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,17 +15,7 @@ import torch
 import model.enhance
 from data.errors import InputError, Interrupted
 from model.enhance import enhance_file, main
-from model.export import export_onnx
 from model.stream import Stream
-from model.weights import save_network
-
-
-@pytest.fixture(scope="module")
-def student(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("student")
-    export_onnx(network(), folder / "student.onnx")
-    save_network(network(), folder / "student.safetensors")
-    return folder
 
 
 def recorded(path: Path, samples: int = 16_000, rate: int = 16_000, channels: int = 2, subtype: str = "FLOAT") -> Path:
@@ -35,23 +26,12 @@ def recorded(path: Path, samples: int = 16_000, rate: int = 16_000, channels: in
     return path
 
 
-class Through:
-    """An engine that gives the reference microphone as it is."""
-
-    microphones = 2
-    state = None
-
-    def frame(self, noisy: np.ndarray) -> np.ndarray:
-        return noisy[0]
-
-    def reset(self) -> None:
-        pass
-
-
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
-def test_the_output_is_what_the_network_makes_of_the_whole(engine, student: Path, network, tmp_path: Path) -> None:
+def test_the_output_is_what_the_network_makes_of_the_whole(
+    engine, student_folder: Path, network, tmp_path: Path
+) -> None:
     source, target = recorded(tmp_path / "in.wav", 20_011), tmp_path / "out.wav"
-    main([str(student), str(source), str(target), "--engine", engine])
+    main([str(student_folder), str(source), str(target), "--engine", engine])
     noisy = torch.from_numpy(soundfile.read(source, dtype="float32")[0].T.copy())
     with torch.no_grad():
         expected = network().enhance(noisy[None])[0].numpy()
@@ -64,10 +44,10 @@ def test_the_output_is_what_the_network_makes_of_the_whole(engine, student: Path
 @pytest.mark.parametrize("rate", [8000, 44_100, 48_000, 11_025])
 @pytest.mark.parametrize("samples", [1, 257, 15_013])
 def test_the_output_has_rate_and_length_of_the_input_and_is_aligned_with_it(
-    rate: int, samples: int, tmp_path: Path
+    rate: int, samples: int, through: Any, tmp_path: Path
 ) -> None:
     source, target = recorded(tmp_path / "in.flac", samples, rate, subtype="PCM_24"), tmp_path / "out.flac"
-    done = enhance_file(Stream(Through()), source, target)
+    done = enhance_file(Stream(through), source, target)
     assert (done.samples, done.rate, done.clipped) == (samples, rate, 0)
     heard, _ = soundfile.read(source)
     out, out_rate = soundfile.read(target)
@@ -78,55 +58,51 @@ def test_the_output_has_rate_and_length_of_the_input_and_is_aligned_with_it(
         assert np.sqrt(np.mean(error**2)) < 0.02 * np.sqrt(np.mean(heard[middle, 0] ** 2))
 
 
-def test_a_stream_may_have_been_used_before(student: Path, tmp_path: Path) -> None:
-    source, stream = recorded(tmp_path / "in.wav", 3000), Stream.load(student)
+def test_a_stream_may_have_been_used_before(student_folder: Path, tmp_path: Path) -> None:
+    source, stream = recorded(tmp_path / "in.wav", 3000), Stream.load(student_folder)
     enhance_file(stream, source, tmp_path / "a.wav")
     stream.feed(np.ones((2, 700), np.float32))
     enhance_file(stream, source, tmp_path / "b.wav")
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
 
 
-def test_every_frame_is_timed_where_that_is_asked_for(student: Path, tmp_path: Path) -> None:
+def test_every_frame_is_timed_where_that_is_asked_for(student_folder: Path, tmp_path: Path) -> None:
     source = recorded(tmp_path / "in.wav", 16_000)
-    done = enhance_file(Stream.load(student), source, tmp_path / "out.wav", timed=True)
+    done = enhance_file(Stream.load(student_folder), source, tmp_path / "out.wav", timed=True)
     assert len(done.frame_seconds) == 62  # complete hops of 256 samples
     times = done.realtime()
     assert times["frames"] == 62
     assert 0 < times["frame_ms_p50"] <= times["frame_ms_p99"] <= times["frame_ms_worst"]
     assert times["real_time_factor"] == pytest.approx(sum(done.frame_seconds) / (62 * 0.016))
     assert times["with_files"] == pytest.approx(done.wall_seconds)
-    untimed = enhance_file(Stream.load(student), source, tmp_path / "out.wav", force=True)
+    untimed = enhance_file(Stream.load(student_folder), source, tmp_path / "out.wav", force=True)
     assert len(untimed.frame_seconds) == 0
 
 
-def test_realtime_is_reported(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main([str(student), str(recorded(tmp_path / "in.wav")), str(tmp_path / "out.wav"), "--realtime"])
+def test_realtime_is_reported(student_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([str(student_folder), str(recorded(tmp_path / "in.wav")), str(tmp_path / "out.wav"), "--realtime"])
     told = capsys.readouterr().out
     assert "out.wav: 1 s at 16000 Hz" in told
     assert "real-time factor" in told
     assert "(worst of 62)" in told
-    main([str(student), str(recorded(tmp_path / "in.wav", 200)), str(tmp_path / "short.wav"), "--realtime"])
+    main([str(student_folder), str(recorded(tmp_path / "in.wav", 200)), str(tmp_path / "short.wav"), "--realtime"])
     assert "shorter than a frame" in capsys.readouterr().out
 
 
-def test_clipped_samples_are_told(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clipped_samples_are_told(through: Any, tmp_path: Path) -> None:
     loud = np.full((3000, 2), 0.99)
     loud[1::2] = -0.99
     soundfile.write(tmp_path / "in.wav", loud, 16_000, "PCM_16")
-
-    class Louder(Through):
-        def frame(self, noisy: np.ndarray) -> np.ndarray:
-            return 2 * noisy[0]
-
-    done = enhance_file(Stream(Louder()), tmp_path / "in.wav", tmp_path / "out.wav")
+    through.gain = 2
+    done = enhance_file(Stream(through), tmp_path / "in.wav", tmp_path / "out.wav")
     assert done.clipped > 2000
     assert np.abs(soundfile.read(tmp_path / "out.wav")[0]).max() <= 1
 
 
-def test_progress_rises_to_one(student: Path, tmp_path: Path) -> None:
+def test_progress_rises_to_one(student_folder: Path, tmp_path: Path) -> None:
     shares: list[float] = []
     source = recorded(tmp_path / "in.wav", 40_000)
-    enhance_file(Stream.load(student), source, tmp_path / "out.wav", progress=shares.append)
+    enhance_file(Stream.load(student_folder), source, tmp_path / "out.wav", progress=shares.append)
     assert shares == pytest.approx([0.4, 0.8, 1.0])
 
 
@@ -139,48 +115,52 @@ def refused(student: Path, source: Path, target: Path, *flags: str) -> str:
     return str(error.value)
 
 
-def test_another_channel_count_is_refused(student: Path, tmp_path: Path) -> None:
+def test_another_channel_count_is_refused(student_folder: Path, tmp_path: Path) -> None:
     five, one = recorded(tmp_path / "5.wav", 900, channels=5), recorded(tmp_path / "1.wav", 900, channels=1)
-    assert "5.wav has 5 channels but the student wants 2," in refused(student, five, tmp_path / "out.wav")
-    assert "1.wav has 1 channel but the student wants 2," in refused(student, one, tmp_path / "out.wav")
+    assert "5.wav has 5 channels but the student wants 2," in refused(student_folder, five, tmp_path / "out.wav")
+    assert "1.wav has 1 channel but the student wants 2," in refused(student_folder, one, tmp_path / "out.wav")
 
 
-def test_an_empty_recording_is_refused(student: Path, tmp_path: Path) -> None:
-    assert "in.wav is empty" in refused(student, recorded(tmp_path / "in.wav", 0), tmp_path / "out.wav")
+def test_an_empty_recording_is_refused(student_folder: Path, tmp_path: Path) -> None:
+    assert "in.wav is empty" in refused(student_folder, recorded(tmp_path / "in.wav", 0), tmp_path / "out.wav")
 
 
-def test_a_sample_that_is_not_finite_is_named_by_its_place_in_the_file(student: Path, tmp_path: Path) -> None:
+def test_a_sample_that_is_not_finite_is_named_by_its_place_in_the_file(student_folder: Path, tmp_path: Path) -> None:
     sound = np.zeros((60_000, 2), np.float32)
     sound[51_234, 1] = np.nan
     soundfile.write(tmp_path / "in.wav", sound, 48_000, "FLOAT")
-    message = refused(student, tmp_path / "in.wav", tmp_path / "out.wav")
+    message = refused(student_folder, tmp_path / "in.wav", tmp_path / "out.wav")
     assert message.startswith("sample 51234 of channel 1 in")
     assert "in.wav is nan" in message
 
 
-def test_what_is_not_there_or_no_student_is_refused(student: Path, tmp_path: Path) -> None:
+def test_what_is_not_there_or_no_student_is_refused(student_folder: Path, tmp_path: Path) -> None:
     source, target = recorded(tmp_path / "in.wav", 900), tmp_path / "out.wav"
     assert "no student at" in refused(tmp_path / "none", source, target)
     assert "in the folder" in refused(tmp_path, source, target)
-    assert "none.wav does not exist" in refused(student, tmp_path / "none.wav", target)
-    assert "is a folder" in refused(student, tmp_path, target)
+    assert "none.wav does not exist" in refused(student_folder, tmp_path / "none.wav", target)
+    assert "is a folder" in refused(student_folder, tmp_path, target)
 
 
-def test_an_output_that_is_there_is_replaced_only_by_force(student: Path, tmp_path: Path) -> None:
+def test_an_output_that_is_there_is_replaced_only_by_force(student_folder: Path, tmp_path: Path) -> None:
     source, target = recorded(tmp_path / "in.wav", 900), tmp_path / "out.wav"
     target.write_text("mine")
-    assert "--force replaces it" in refused(student, source, target)
+    assert "--force replaces it" in refused(student_folder, source, target)
     assert target.read_text() == "mine"
-    main([str(student), str(source), str(target), "--force"])
+    main([str(student_folder), str(source), str(target), "--force"])
     assert soundfile.info(target).frames == 900
-    main([str(student), str(source), str(source), "--force"])  # the input itself
+    main([str(student_folder), str(source), str(source), "--force"])  # the input itself
     assert soundfile.info(source).channels == 1
-    assert "is a folder" in refused(student, target, tmp_path, "--force")
+    assert "is a folder" in refused(student_folder, target, tmp_path, "--force")
 
 
 @pytest.mark.parametrize(("number", "stop"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Interrupted)])
 def test_a_signal_leaves_no_half_written_output(
-    number: signal.Signals, stop: type[BaseException], student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals,
+    stop: type[BaseException],
+    student_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source, feed = recorded(tmp_path / "in.wav", 40_000), Stream.feed
     partial: list[Path] = []
@@ -197,7 +177,7 @@ def test_a_signal_leaves_no_half_written_output(
         signal.SIGINT, signal.default_int_handler
     )  # what a shell starts in the background ignores it
     with pytest.raises(stop):
-        main([str(student), str(source), str(tmp_path / "out.wav")])
+        main([str(student_folder), str(source), str(tmp_path / "out.wav")])
     assert len(partial) == 1, "it was being written"
     assert list(tmp_path.iterdir()) == [source]
     signal.signal(signal.SIGINT, ignored)

@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from data.errors import InputError
-from model.export import export_onnx
 from model.stream import Stream
-from model.weights import save_network
 
 SAMPLES = 2900
 """Eleven hops and a part of one."""
@@ -29,30 +27,9 @@ def streamed(stream: Stream, signal: np.ndarray, sizes: Iterable[int]) -> np.nda
     return np.concatenate([*parts, stream.feed(signal[:, first:]), stream.flush()])
 
 
-@pytest.fixture(scope="module")
-def folder(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("student")
-    export_onnx(network(), folder / "student.onnx")
-    save_network(network(), folder / "student.safetensors")
-    return folder
-
-
-class Through:
-    """An engine that gives the reference microphone as it is."""
-
-    microphones = 2
-    state = None
-
-    def frame(self, noisy: np.ndarray) -> np.ndarray:
-        return noisy[0]
-
-    def reset(self) -> None:
-        pass
-
-
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
-def test_no_bit_of_the_output_depends_on_the_block_size(engine, folder: Path) -> None:
-    stream, signal = Stream.load(folder, engine), noise()
+def test_no_bit_of_the_output_depends_on_the_block_size(engine, student_folder: Path) -> None:
+    stream, signal = Stream.load(student_folder, engine), noise()
     whole = streamed(stream, signal, [])
     assert whole.dtype == np.float32
     random = np.random.default_rng(1).integers(0, 400, 12)
@@ -61,24 +38,24 @@ def test_no_bit_of_the_output_depends_on_the_block_size(engine, folder: Path) ->
 
 
 @pytest.mark.parametrize("samples", [1, 255, 256, 257, 512, SAMPLES])
-def test_batch_torch_stream_and_onnx_stream_agree(samples: int, folder: Path, network) -> None:
+def test_batch_torch_stream_and_onnx_stream_agree(samples: int, student_folder: Path, network) -> None:
     signal = noise(samples)
     with torch.no_grad():
         batch = network().enhance(torch.from_numpy(signal)[None])[0].numpy()
-    for stream in (Stream(network()), Stream.load(folder, "torch"), Stream.load(folder, "onnx")):
+    for stream in (Stream(network()), Stream.load(student_folder, "torch"), Stream.load(student_folder, "onnx")):
         out = streamed(stream, signal, [100, 300])
         assert out.shape == (samples,)
         np.testing.assert_allclose(out, batch, atol=1e-4)
     assert np.abs(batch).max() > 1e-2
 
 
-def test_the_output_is_aligned_with_the_input() -> None:
+def test_the_output_is_aligned_with_the_input(through) -> None:
     signal = noise()
-    np.testing.assert_allclose(streamed(Stream(Through()), signal, [700]), signal[0], atol=1e-6)
+    np.testing.assert_allclose(streamed(Stream(through), signal, [700]), signal[0], atol=1e-6)
 
 
-def test_a_sample_comes_out_once_the_latency_has_been_fed() -> None:
-    stream, given = Stream(Through()), 0
+def test_a_sample_comes_out_once_the_latency_has_been_fed(through) -> None:
+    stream, given = Stream(through), 0
     assert stream.latency == 512
     for fed in range(1, 1200):
         given += len(stream.feed(noise(1)))
