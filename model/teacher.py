@@ -32,7 +32,7 @@ from model.pace import epoch_seconds, time_step
 from model.pesq_pool import PesqPool
 from model.precision import choose_device, choose_precision
 from model.score import Scores, delay_and_sum, network_enhancer, score, unprocessed
-from model.slicing import DEFAULT_RULE, importance, in_order, rule_for
+from model.slicing import DEFAULT_RULE, cut_from, importance, in_order, rule_for
 from model.targets import network_digest
 from model.teacher_plan import decided_epochs, write_plan
 from model.train import Training
@@ -57,6 +57,7 @@ class TeacherRecipe:
         and_demo: from as many scenes of the demo corpus as well.
         sets: digests of the example sets by name: folders may stay and what is in them change.
         start: digest of the network it begins from, see `model.targets.network_digest`; None for random weights.
+        slices: digest of the nested network that it finishes, and that its file keeps for students; else None.
     """
 
     data: DataPlan
@@ -64,6 +65,7 @@ class TeacherRecipe:
     and_demo: bool = False
     sets: Mapping[str, str] = field(default_factory=dict)
     start: str | None = None
+    slices: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable values; with the places of the microphones, the plan has the array's name alone."""
@@ -74,6 +76,7 @@ class TeacherRecipe:
             "and_demo": self.and_demo,
             "sets": dict(self.sets),
             "start": self.start,
+            "slices": self.slices,
         }
 
 
@@ -85,6 +88,7 @@ def train_teacher(
     device: torch.device,
     *,
     start: FTJNF | None = None,
+    slices: FTJNF | None = None,
     deadline: float | None = None,
     splits: Mapping[str, Any] | None = None,
     tell: Any = print,
@@ -97,6 +101,7 @@ def train_teacher(
         out: the safetensors file; the state lies in `OUT.state/` until the end and stays there.
         device: where to train.
         start: weights to begin from; None for a random start from the seed.
+        slices: written beside the weights, for students to be cut from; None where those are cut from the weights.
         deadline: `time.monotonic()` at which the training ends with the epoch it is in; None for no limit.
         splits: `Sets.splits` by the name of the file in `OUT.state/` that will hold it.
         tell: called with a line after each epoch.
@@ -133,7 +138,7 @@ def train_teacher(
     if not any(math.isfinite(record.loss_val_hard) for record in training.history):
         raise InputError("the teacher's validation loss is not a number; try a smaller --lr or --clip-norm 5")
     best = training.best_network()
-    save_network(best, out, recipe.to_dict() | {"epochs_run": len(training.history)})
+    save_network(best, out, recipe.to_dict() | {"epochs_run": len(training.history)}, slices)
     return best
 
 
@@ -195,7 +200,10 @@ def _parser() -> argparse.ArgumentParser:
         "--and-demo", action="store_true", help="learn from as many scenes of the demo corpus, beside those of --speech"
     )
     train.add_argument(
-        "--nested", action="store_true", help="also train leading slices, so that students cut from it begin well"
+        "--nested",
+        action="store_true",
+        help="also train leading slices, so that students cut from it begin well; "
+        "started from its weights and without this, a training finishes the whole and keeps the slices",
     )
     train.add_argument("--start", type=Path, metavar="FILE", help="weights to begin from (default: random)")
     judge = commands.add_parser("score", help="score a teacher on the test split")
@@ -241,8 +249,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         start, made = load_network(arguments.start, array.microphones) if arguments.start else (None, {})
         if start is not None and start.size != size:
             raise InputError(f"--start {arguments.start} has size {start.size}, not {size}; pass --size {start.size}")
-        digest = None if start is None else network_digest(start)
-        asked = TeacherRecipe(plan, config, arguments.and_demo, start=digest).to_dict() | {"seconds": seconds}
+        slices = None
+        if start is not None and not config.nested:  # what was nested and is now finished as a whole
+            parent, rule = cut_from(arguments.start)
+            slices = parent if rule == "leading" else None
+        digest, kept = (None if net is None else network_digest(net) for net in (start, slices))
+        asked = TeacherRecipe(plan, config, arguments.and_demo, start=digest, slices=kept).to_dict()
+        asked |= {"seconds": seconds}
         epochs = decided_epochs(state, asked)
         sets = prepare(plan, progress=progress_line)
         splits = {"splits.json": sets.splits}
@@ -268,10 +281,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{len(train)} examples, {config.precision} on {device}",
             flush=True,
         )
-        whole = TeacherRecipe(plan, config, arguments.and_demo, digests, digest)
+        whole = TeacherRecipe(plan, config, arguments.and_demo, digests, digest, kept)
         recipe = whole.to_dict()
-        net = train_teacher(whole, train, val, arguments.out, device, start=start, deadline=deadline,
-                            splits=splits, tell=lambda line: print(line, flush=True))  # fmt: skip
+        net = train_teacher(whole, train, val, arguments.out, device, start=start, slices=slices,
+                            deadline=deadline, splits=splits, tell=lambda line: print(line, flush=True))  # fmt: skip
         print(f"weights: {arguments.out}")
     for line in shortages(plan, sets.manifest) if arguments.command == "score" else ():
         print(line)

@@ -19,10 +19,11 @@ from data.errors import InputError
 from data.files import file_digest
 from model.ftjnf import FTJNF, Size
 from model.pesq_pool import PesqPool
+from model.slicing import cut_from
 from model.targets import network_digest
 from model.teacher import main
 from model.train import Training
-from model.weights import load_network, save_network
+from model.weights import load_network, load_slices, save_network
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +256,22 @@ def test_nested_training_starts_with_the_most_important_units_in_front(train, tm
     assert float(net.linear.weight.detach()[:, :2].norm()) == pytest.approx(
         float(start.linear.weight.detach().norm()), rel=1e-3
     )
+
+
+def test_a_nested_teacher_that_is_finished_keeps_what_students_are_cut_from(train, tmp_path):
+    first, second, third = (str(tmp_path / f"{name}.safetensors") for name in ("nested", "finished", "more"))
+    train("--nested", "--epochs", "1", "--out", first)
+    train("--start", first, "--epochs", "1", "--lr", "1e-2", "--out", second)
+    train("--start", second, "--epochs", "1", "--lr", "1e-2", "--out", third)
+    nested = load_network(first)[0].linear.weight
+    for path in (second, third):
+        net, rule = cut_from(path)
+        assert rule == "leading"
+        assert torch.equal(net.linear.weight, nested)
+        assert not torch.equal(load_network(path)[0].linear.weight, nested)
+        assert load_network(path)[1]["slices"] == network_digest(net)
+    train("--start", second, "--nested", "--epochs", "1", "--out", str(tmp_path / "again.safetensors"))
+    assert load_slices(tmp_path / "again.safetensors") is None
 
 
 def test_scores_of_a_teacher_are_printed_and_written(data_flags, tmp_path, capsys):
