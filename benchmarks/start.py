@@ -24,6 +24,7 @@ import torch
 from benchmarks.measure import Report, show
 from benchmarks.measure import parser as benchmark_parser
 from data.errors import run_command
+from data.files import file_digest
 from data.plan import DataPlan, Sets, prepare
 from model.allocator import keep_freed_memory
 from model.ftjnf import FTJNF, Size
@@ -65,19 +66,19 @@ def main() -> None:
     teacher, rule = cut_from(arguments.teacher)
     starts = arguments.starts.split(",") if arguments.starts else ["random", rule]
     lines = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
-    shared = {"teacher": arguments.teacher.name, "epochs": train.epochs, "lr": train.lr, "batch": train.batch,
-              "clip_seconds": plan.clip_seconds}  # fmt: skip
+    shared = {"teacher": file_digest(arguments.teacher)[:16], "epochs": train.epochs, "lr": train.lr,
+              "batch": train.batch, "clip_seconds": plan.clip_seconds}  # fmt: skip
     for seed in range(arguments.seeds):
         for size in arguments.sizes.split(","):
             for start in starts:
                 wanted = {**shared, "size": size, "start": start, "seed": seed}
-                if any(all(line[key] == value for key, value in wanted.items()) for line in lines):
+                if any(all(line.get(key) == value for key, value in wanted.items()) for line in lines):
                     continue
                 line = wanted | {"shares": one(teacher, replace(train, size=Size.parse(size), seed=seed), start, sets)}
                 lines.append(line)
                 with open(arguments.out, "a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
-    mine = [line for line in lines if all(line[key] == value for key, value in shared.items())]
+    mine = [line for line in lines if all(line.get(key) == value for key, value in shared.items())]
     ratios, table = {}, {}
     for size in arguments.sizes.split(","):
         for start in starts:

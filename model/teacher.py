@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from data.array import Array
+from data.array import Array, other_array
 from data.cores import usable_cores
 from data.errors import InputError, run_command
 from data.examples import Examples, JoinedExamples
@@ -32,7 +32,7 @@ from model.pace import epoch_seconds, time_step
 from model.pesq_pool import PesqPool
 from model.precision import choose_device, choose_precision
 from model.score import Scores, delay_and_sum, network_enhancer, score, unprocessed
-from model.slicing import DEFAULT_RULE, cut_from, importance, in_order, rule_for
+from model.slicing import DEFAULT_RULE, cut_from, importance, in_order
 from model.targets import network_digest
 from model.teacher_plan import decided_epochs, write_plan
 from model.train import Training
@@ -76,8 +76,7 @@ class TeacherRecipe:
             "and_demo": self.and_demo,
             "sets": dict(self.sets),
             "start": self.start,
-            "slices": self.slices,
-        }
+        } | ({} if self.slices is None else {"slices": self.slices})
 
 
 def train_teacher(
@@ -249,10 +248,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         start, made = load_network(arguments.start, array.microphones) if arguments.start else (None, {})
         if start is not None and start.size != size:
             raise InputError(f"--start {arguments.start} has size {start.size}, not {size}; pass --size {start.size}")
-        slices = None
-        if start is not None and not config.nested:  # what was nested and is now finished as a whole
-            parent, rule = cut_from(arguments.start)
-            slices = parent if rule == "leading" else None
+        parent, rule = cut_from(arguments.start) if arguments.start else (None, DEFAULT_RULE)
+        slices = None if config.nested or rule != "leading" else parent  # nested before, and now finished as a whole
+        if slices is not None and other_array(made, array) is not None:
+            print(f"students will be cut from the new weights: {arguments.start} has heard another array", flush=True)
+            slices = None
         digest, kept = (None if net is None else network_digest(net) for net in (start, slices))
         asked = TeacherRecipe(plan, config, arguments.and_demo, start=digest, slices=kept).to_dict()
         asked |= {"seconds": seconds}
@@ -269,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             splits["splits-demo.json"] = demo.splits
             train, val = JoinedExamples(sets.train, demo.train), JoinedExamples(sets.val, demo.val)
             digests |= {f"demo {name}": digest for name, digest in demo.digests.items()}
-        if start is not None and config.nested and rule_for(made) != "leading":  # what matters most must lead
+        if start is not None and config.nested and rule != "leading":  # what matters most must lead
             start = in_order(start, importance(start, DEFAULT_RULE, *val.batch(range(min(8, len(val))))))
         if epochs is None:
             epochs = config.epochs if seconds is None else _epochs(seconds, config, train, val, device)

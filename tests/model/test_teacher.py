@@ -258,7 +258,7 @@ def test_nested_training_starts_with_the_most_important_units_in_front(train, tm
     )
 
 
-def test_a_nested_teacher_that_is_finished_keeps_what_students_are_cut_from(train, tmp_path):
+def test_a_nested_teacher_that_is_finished_keeps_what_students_are_cut_from(train, tmp_path, capsys):
     first, second, third = (str(tmp_path / f"{name}.safetensors") for name in ("nested", "finished", "more"))
     train("--nested", "--epochs", "1", "--out", first)
     train("--start", first, "--epochs", "1", "--lr", "1e-2", "--out", second)
@@ -270,8 +270,14 @@ def test_a_nested_teacher_that_is_finished_keeps_what_students_are_cut_from(trai
         assert torch.equal(net.linear.weight, nested)
         assert not torch.equal(load_network(path)[0].linear.weight, nested)
         assert load_network(path)[1]["slices"] == network_digest(net)
-    train("--start", second, "--nested", "--epochs", "1", "--out", str(tmp_path / "again.safetensors"))
-    assert load_slices(tmp_path / "again.safetensors") is None
+    again, elsewhere = str(tmp_path / "again.safetensors"), str(tmp_path / "elsewhere.safetensors")
+    train("--start", second, "--nested", "--epochs", "1", "--lr", "1e-9", "--out", again)
+    assert load_slices(again) is None
+    finished = load_network(second)[0].linear.weight
+    torch.testing.assert_close(load_network(again)[0].linear.weight, finished, atol=1e-6, rtol=0)  # in its order
+    train("--start", first, "--epochs", "1", "--array", "line", "--out", elsewhere)
+    assert load_slices(elsewhere) is None
+    assert "nested.safetensors has heard another array" in capsys.readouterr().out
 
 
 def test_scores_of_a_teacher_are_printed_and_written(data_flags, tmp_path, capsys):
