@@ -32,10 +32,11 @@ from model.losses import hard_loss
 from model.pesq_pool import PesqPool
 from model.precision import choose_precision
 from model.score import network_enhancer, score
-from model.slicing import RULES, cut, cut_from, importance
+from model.slicing import RULES, cut, importance, rule_for
 from model.teacher import PACKAGED
 from model.train import Training
 from model.train_config import TrainConfig
+from model.weights import load_network
 from search.preset import PRESETS
 
 SHARES = (0.0, 0.25, 0.5, 1.0)
@@ -63,8 +64,8 @@ def main() -> None:
     train = replace(train, lr=arguments.lr or train.lr, batch=arguments.batch or train.batch)
     plan = with_clips_of(preset.data, arguments.clip_seconds or preset.data.clip_seconds)
     sets = prepare(plan)
-    teacher, rule = cut_from(arguments.teacher)
-    starts = arguments.starts.split(",") if arguments.starts else ["random", rule]
+    teacher, recipe = load_network(arguments.teacher)
+    starts = arguments.starts.split(",") if arguments.starts else ["random", rule_for(recipe)]
     lines = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
     shared = {"teacher": file_digest(arguments.teacher)[:16], "epochs": train.epochs, "lr": train.lr,
               "batch": train.batch, "clip_seconds": plan.clip_seconds}  # fmt: skip

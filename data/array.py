@@ -94,20 +94,3 @@ class Array:
         source = DISTANCE * np.array([np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)])
         distances = np.linalg.norm(source - np.asarray(self.positions), axis=1)
         return (distances - distances[0]) / SPEED_OF_SOUND * RATE
-
-
-def other_array(recipe: Mapping[str, Any], array: Array) -> str | None:
-    """The name of the array that a network was trained on if it is another; None also where its recipe tells none.
-
-    Args:
-        recipe: what lies beside its weights.
-        array: the one that it is wanted for.
-    """
-    name = str((recipe.get("data") or {}).get("array", array.name))
-    if "array" in recipe:
-        trained = Array(name, recipe["array"]["positions_m"])
-    elif name in ARRAYS:  # an older recipe has the name alone, or the file's
-        trained = Array(name, ARRAYS[name])
-    else:
-        return None if Path(name).stem == array.name else name
-    return None if trained.is_same(array) else name

@@ -10,7 +10,6 @@ random with outgoing weights of zero, so that they do not disturb at first.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +19,6 @@ from data.errors import InputError
 from model.ftjnf import FTJNF, Size, apply_mask
 from model.losses import hard_loss
 from model.stft import stft
-from model.weights import load_network, load_slices
 
 RULES = ("product", "activation", "outgoing", "gradient", "leading")
 """What makes a hidden unit important:
@@ -47,21 +45,11 @@ class Importance:
 
 
 def rule_for(recipe: dict[str, Any]) -> str:
-    """The rule for a teacher of this recipe: what `model.weights.load_network` finds beside its weights."""
-    return "leading" if recipe.get("train", {}).get("nested") else DEFAULT_RULE
+    """The rule for a teacher of this recipe: what `model.weights.load_network` finds beside its weights.
 
-
-def cut_from(path: Path) -> tuple[FTJNF, str]:
-    """The network in a teacher's file that students are cut from, on the CPU, and the rule to cut it by.
-
-    A teacher that was trained nested and then finished as a whole keeps the nested weights for this beside its own.
-
-    Raises:
-        InputError: the file cannot be used.
+    The order that nested training gave its units outlasts a training of the whole that begins from there.
     """
-    net, recipe = load_network(path)
-    slices = load_slices(path)
-    return (net, rule_for(recipe)) if slices is None else (slices, "leading")
+    return "leading" if recipe.get("in_order") or recipe.get("train", {}).get("nested") else DEFAULT_RULE
 
 
 def importance(net: FTJNF, rule: str, noisy: Tensor, clean: Tensor) -> Importance:

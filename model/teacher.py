@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from data.array import Array, other_array
+from data.array import Array
 from data.cores import usable_cores
 from data.errors import InputError, run_command
 from data.examples import Examples, JoinedExamples
@@ -32,7 +32,7 @@ from model.pace import epoch_seconds, time_step
 from model.pesq_pool import PesqPool
 from model.precision import choose_device, choose_precision
 from model.score import Scores, delay_and_sum, network_enhancer, score, unprocessed
-from model.slicing import DEFAULT_RULE, cut_from, importance, in_order
+from model.slicing import DEFAULT_RULE, importance, in_order, rule_for
 from model.targets import network_digest
 from model.teacher_plan import decided_epochs, write_plan
 from model.train import Training
@@ -57,7 +57,7 @@ class TeacherRecipe:
         and_demo: from as many scenes of the demo corpus as well.
         sets: digests of the example sets by name: folders may stay and what is in them change.
         start: digest of the network it begins from, see `model.targets.network_digest`; None for random weights.
-        slices: digest of the nested network that it finishes, and that its file keeps for students; else None.
+        in_order: whether its units are in order of importance, as this training or one before it was nested.
     """
 
     data: DataPlan
@@ -65,7 +65,7 @@ class TeacherRecipe:
     and_demo: bool = False
     sets: Mapping[str, str] = field(default_factory=dict)
     start: str | None = None
-    slices: str | None = None
+    in_order: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable values; with the places of the microphones, the plan has the array's name alone."""
@@ -76,7 +76,7 @@ class TeacherRecipe:
             "and_demo": self.and_demo,
             "sets": dict(self.sets),
             "start": self.start,
-        } | ({} if self.slices is None else {"slices": self.slices})
+        } | ({"in_order": True} if self.in_order else {})
 
 
 def train_teacher(
@@ -87,7 +87,6 @@ def train_teacher(
     device: torch.device,
     *,
     start: FTJNF | None = None,
-    slices: FTJNF | None = None,
     deadline: float | None = None,
     splits: Mapping[str, Any] | None = None,
     tell: Any = print,
@@ -100,7 +99,6 @@ def train_teacher(
         out: the safetensors file; the state lies in `OUT.state/` until the end and stays there.
         device: where to train.
         start: weights to begin from; None for a random start from the seed.
-        slices: written beside the weights, for students to be cut from; None where those are cut from the weights.
         deadline: `time.monotonic()` at which the training ends with the epoch it is in; None for no limit.
         splits: `Sets.splits` by the name of the file in `OUT.state/` that will hold it.
         tell: called with a line after each epoch.
@@ -137,7 +135,7 @@ def train_teacher(
     if not any(math.isfinite(record.loss_val_hard) for record in training.history):
         raise InputError("the teacher's validation loss is not a number; try a smaller --lr or --clip-norm 5")
     best = training.best_network()
-    save_network(best, out, recipe.to_dict() | {"epochs_run": len(training.history)}, slices)
+    save_network(best, out, recipe.to_dict() | {"epochs_run": len(training.history)})
     return best
 
 
@@ -202,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
         "--nested",
         action="store_true",
         help="also train leading slices, so that students cut from it begin well; "
-        "started from its weights and without this, a training finishes the whole and keeps the slices",
+        "then finish the whole: --start with its weights, without this",
     )
     train.add_argument("--start", type=Path, metavar="FILE", help="weights to begin from (default: random)")
     judge = commands.add_parser("score", help="score a teacher on the test split")
@@ -248,13 +246,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         start, made = load_network(arguments.start, array.microphones) if arguments.start else (None, {})
         if start is not None and start.size != size:
             raise InputError(f"--start {arguments.start} has size {start.size}, not {size}; pass --size {start.size}")
-        parent, rule = cut_from(arguments.start) if arguments.start else (None, DEFAULT_RULE)
-        slices = None if config.nested or rule != "leading" else parent  # nested before, and now finished as a whole
-        if slices is not None and other_array(made, array) is not None:
-            print(f"students will be cut from the new weights: {arguments.start} has heard another array", flush=True)
-            slices = None
-        digest, kept = (None if net is None else network_digest(net) for net in (start, slices))
-        asked = TeacherRecipe(plan, config, arguments.and_demo, start=digest, slices=kept).to_dict()
+        digest = None if start is None else network_digest(start)
+        ordered = config.nested or rule_for(made) == "leading"
+        asked = TeacherRecipe(plan, config, arguments.and_demo, start=digest, in_order=ordered).to_dict()
         asked |= {"seconds": seconds}
         epochs = decided_epochs(state, asked)
         sets = prepare(plan, progress=progress_line)
@@ -269,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             splits["splits-demo.json"] = demo.splits
             train, val = JoinedExamples(sets.train, demo.train), JoinedExamples(sets.val, demo.val)
             digests |= {f"demo {name}": digest for name, digest in demo.digests.items()}
-        if start is not None and config.nested and rule != "leading":  # what matters most must lead
+        if start is not None and config.nested and rule_for(made) != "leading":  # what matters most must lead
             start = in_order(start, importance(start, DEFAULT_RULE, *val.batch(range(min(8, len(val))))))
         if epochs is None:
             epochs = config.epochs if seconds is None else _epochs(seconds, config, train, val, device)
@@ -281,10 +275,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{len(train)} examples, {config.precision} on {device}",
             flush=True,
         )
-        whole = TeacherRecipe(plan, config, arguments.and_demo, digests, digest, kept)
+        whole = TeacherRecipe(plan, config, arguments.and_demo, digests, digest, ordered)
         recipe = whole.to_dict()
-        net = train_teacher(whole, train, val, arguments.out, device, start=start, slices=slices,
-                            deadline=deadline, splits=splits, tell=lambda line: print(line, flush=True))  # fmt: skip
+        net = train_teacher(whole, train, val, arguments.out, device, start=start, deadline=deadline,
+                            splits=splits, tell=lambda line: print(line, flush=True))  # fmt: skip
         print(f"weights: {arguments.out}")
     for line in shortages(plan, sets.manifest) if arguments.command == "score" else ():
         print(line)

@@ -14,20 +14,11 @@ from data.errors import InputError
 from data.files import write_atomic
 from model.ftjnf import FTJNF, Size
 
-_SLICES = "slices."
-"""Before the names of the tensors that `load_slices` reads."""
 
-
-def save_network(net: FTJNF, path: Path, recipe: dict[str, Any] | None = None, slices: FTJNF | None = None) -> None:
+def save_network(net: FTJNF, path: Path, recipe: dict[str, Any] | None = None) -> None:
     """Writes a network's weights with its size, and with whatever tells how it was made, whole or not at all.
 
     Equal networks with equal recipes become equal bytes.
-
-    Args:
-        net: the network.
-        path: of the safetensors file.
-        recipe: JSON-serialisable.
-        slices: of the same size: what students are cut from instead, see `model.slicing.cut_from`.
     """
     size = {
         "f_hidden": net.size.f_hidden,
@@ -37,10 +28,6 @@ def save_network(net: FTJNF, path: Path, recipe: dict[str, Any] | None = None, s
     }
     metadata = {"architecture": "FT-JNF", "size": json.dumps(size), "recipe": json.dumps(recipe or {})}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    if slices is not None:
-        assert slices.size == net.size
-        beside = slices.state_dict().items()
-        tensors |= {_SLICES + name: tensor.detach().cpu().contiguous() for name, tensor in beside}
     write_atomic(path, _canonical(save(tensors, metadata)))
 
 
@@ -69,26 +56,6 @@ def load_network(path: Path, microphones: int | None = None) -> tuple[FTJNF, dic
         InputError: the file is missing, broken, of another architecture, for another number of microphones, or of a
             training that diverged.
     """
-    net, recipe, _ = _read(path)
-    if microphones is not None and net.size.microphones != microphones:
-        raise InputError(
-            f"{path} is a network for {net.size.microphones} microphones but the array has {microphones}; "
-            "train a teacher on this array or choose the array it was trained on"
-        )
-    return net, recipe
-
-
-def load_slices(path: Path) -> FTJNF | None:
-    """What `save_network` wrote as `slices`, in evaluation mode; None where it wrote none.
-
-    Raises:
-        InputError: as `load_network`.
-    """
-    return _read(path)[2]
-
-
-def _read(path: Path) -> tuple[FTJNF, dict[str, Any], FTJNF | None]:
-    """The network, its recipe, and the network that students are cut from, if there is one."""
     if not Path(path).is_file():
         raise InputError(f"no weights at {path}; give a safetensors file written by `python -m model.teacher train`")
     try:
@@ -99,20 +66,18 @@ def _read(path: Path) -> tuple[FTJNF, dict[str, Any], FTJNF | None]:
         recipe = json.loads(metadata.get("recipe", "{}"))
         if not isinstance(recipe, dict):
             raise ValueError("its recipe is no JSON object")
-        beside = {name.removeprefix(_SLICES): tensor for name, tensor in tensors.items() if name.startswith(_SLICES)}
-        net = _network(size, {name: tensor for name, tensor in tensors.items() if not name.startswith(_SLICES)})
-        slices = _network(size, beside) if beside else None
+        net = FTJNF(size)
+        net.load_state_dict(tensors)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = (str(error) or repr(error)).splitlines()[0]
         raise InputError(
             f"{path} does not hold FT-JNF weights ({reason}); give a file written by this project"
         ) from None
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in net.state_dict().values()):
         raise InputError(f"{path} holds weights that are not finite: its training diverged; use others or train anew")
-    return net, recipe, slices
-
-
-def _network(size: Size, tensors: dict[str, torch.Tensor]) -> FTJNF:
-    net = FTJNF(size)
-    net.load_state_dict(tensors)
-    return net.eval()
+    if microphones is not None and size.microphones != microphones:
+        raise InputError(
+            f"{path} is a network for {size.microphones} microphones but the array has {microphones}; "
+            "train a teacher on this array or choose the array it was trained on"
+        )
+    return net.eval(), recipe

@@ -11,7 +11,7 @@ from typing import Any
 from ray import tune
 
 from model.targets import network_digest
-from model.weights import load_network, load_slices
+from model.weights import load_network
 from search.dimensions import SETTINGS
 from search.live import LiveTable
 from search.results import costs
@@ -160,12 +160,11 @@ def student_params(job: StudentJob, number: int, choice: Choice) -> dict[str, An
 
 
 def teacher_params(path: Path | None) -> dict[str, str]:
-    """Size and digest of the teacher in a weights file, and of what its students are cut from, for their parameters."""
+    """Size and digest of the teacher in a weights file, for the parameters of its students."""
     if path is None:
         return {"teacher": "none", "teacher_digest": "none"}
-    net, slices = load_network(path)[0], load_slices(path)
-    digest = network_digest(net) if slices is None else f"{network_digest(net)}-{network_digest(slices)}"
-    return {"teacher": str(net.size), "teacher_digest": digest}
+    net, _ = load_network(path)
+    return {"teacher": str(net.size), "teacher_digest": network_digest(net)}
 
 
 _TUNES_OWN = {

@@ -23,7 +23,7 @@ from model.ftjnf import FTJNF
 from model.pesq_pool import PesqPool
 from model.precision import choose_device
 from model.score import Scores, network_enhancer, score
-from model.slicing import DEFAULT_RULE, cut, cut_from, importance
+from model.slicing import cut, importance, rule_for
 from model.stft import frames
 from model.targets import Teacher, TeacherBeside, build_targets, layers_of, targets_bytes
 from model.train import Training
@@ -176,12 +176,13 @@ def run_student(
     config = train_config(job, number, choice)
     write_json(folder / "config.json", {"number": number, "choice": asdict(choice), "train": config.to_dict()})
     sets = open_sets(job.data, job.sets, job.cache)
-    net = load_network(job.teacher)[0] if job.teacher is not None else None
-    whole, rule = cut_from(job.teacher) if job.teacher is not None else (None, DEFAULT_RULE)
+    net, made = load_network(job.teacher) if job.teacher is not None else (None, {})
     device = choose_device("auto" if job.gpu else "cpu")
     train_targets, val_targets = teachers(job, config, net, sets)
-    start = start_network(config, whole, rule, sets.val)
+    start = start_network(config, None if net is None else net.cpu(), rule_for(made), sets.val)
     recipe = {"choice": asdict(choice), "number": number, "data": job.data.to_dict(), "sets": sets.digests}
+    if net is not None:
+        net.to(device)  # a slice is cut on the CPU; a teacher that runs beside the training must be back
     training = Training(config, start, sets.train, sets.val, train_targets, val_targets, folder, device, recipe)
     seconds = 0.0
     drop_torn_line(folder / "history.jsonl")

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from data.array import Array, other_array
+from data.array import ARRAYS, Array
 from data.errors import InputError
 from data.files import text_digest, write_atomic
 from data.plan import Sets
@@ -76,7 +77,7 @@ def given_teacher(config: SearchConfig, microphones: int) -> SearchTeacher | Non
     if config.teacher not in (None, "none"):
         path = Path(str(config.teacher))
         net, recipe = load_network(path, microphones)
-        other = other_array(recipe, array)
+        other = _other_array(recipe, array)
         if other is not None:
             raise InputError(
                 f"{path} was trained on the array {other}, not on {config.data.array} (their microphones stand at "
@@ -85,11 +86,23 @@ def given_teacher(config: SearchConfig, microphones: int) -> SearchTeacher | Non
     elif config.data.demo and config.teacher is None and config.teacher_size is None and PACKAGED.exists():
         path = PACKAGED
         net, recipe = load_network(path)
-        if net.size.microphones != microphones or other_array(recipe, array) is not None:
+        if net.size.microphones != microphones or _other_array(recipe, array) is not None:
             return None
     else:
         return None
     return SearchTeacher(net, path.absolute())
+
+
+def _other_array(recipe: dict[str, Any], array: Array) -> str | None:
+    """The name of the array that a teacher was trained on if it is another; None also where its recipe tells none."""
+    name = str((recipe.get("data") or {}).get("array", array.name))
+    if "array" in recipe:
+        trained = Array(name, recipe["array"]["positions_m"])
+    elif name in ARRAYS:  # an older recipe has the name alone, or the file's
+        trained = Array(name, ARRAYS[name])
+    else:
+        return None if Path(name).stem == array.name else name
+    return None if trained.is_same(array) else name
 
 
 def teacher_to_train(config: SearchConfig, microphones: int, device: torch.device) -> tuple[Size, float | None]:

@@ -8,9 +8,8 @@ import torch
 from data.errors import InputError
 from model.ftjnf import FTJNF, Size, apply_mask
 from model.losses import hard_loss
-from model.slicing import RULES, Importance, cut, cut_from, importance, in_order, rule_for
+from model.slicing import RULES, Importance, cut, importance, in_order, rule_for
 from model.stft import stft
-from model.weights import save_network
 
 
 def noisy() -> torch.Tensor:
@@ -119,23 +118,9 @@ def test_leading_rule_keeps_the_first_units(network):
     assert torch.equal(student.f_lstm.bias_hh_l0, rows(teacher.f_lstm.bias_hh_l0, [0, 1, 2], 6))
 
 
-def test_students_are_cut_from_what_their_teacher_keeps_for_them(network, tmp_path):
-    path, torn = tmp_path / "teacher.safetensors", network()
-    with torch.no_grad():
-        torn.linear.weight.zero_()
-    for kept, made, rule in (
-        (None, {}, "product"),
-        (None, {"train": {"nested": True}}, "leading"),
-        (torn, {}, "leading"),
-    ):
-        save_network(network(), path, made, kept)
-        net, told = cut_from(path)
-        assert told == rule
-        assert torch.equal(net.linear.weight, (kept or network()).linear.weight)
-
-
 def test_teacher_trained_nested_is_cut_from_the_front_and_others_by_importance():
     assert rule_for({"train": {"nested": True}}) == "leading"
+    assert rule_for({"train": {"nested": False}, "in_order": True}) == "leading"
     assert rule_for({"train": {"nested": False}}) == rule_for({}) == "product"
 
 

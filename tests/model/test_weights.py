@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from data.errors import InputError
 from model.ftjnf import FTJNF
 from model.stft import stft
-from model.weights import load_network, load_slices, save_network
+from model.weights import load_network, save_network
 
 
 def mask(net: FTJNF) -> torch.Tensor:
@@ -33,24 +33,6 @@ def test_network_and_recipe_come_back(network, tmp_path, bi_freq):
     assert told == recipe
     assert not back.training
     assert net.training, "saving changes nothing"
-
-
-def test_what_students_are_cut_from_lies_beside_the_network(network, tmp_path):
-    path = tmp_path / "a.safetensors"
-    save_network(network(seed=1), path, {"seed": 3}, network(seed=2))
-    whole, recipe = load_network(path)
-    slices = load_slices(path)
-    assert torch.equal(mask(whole), mask(network(seed=1)))
-    assert recipe == {"seed": 3}
-    assert torch.equal(mask(slices), mask(network(seed=2)))
-    save_network(network(), path)
-    assert load_slices(path) is None
-    broken = network(seed=2)
-    with torch.no_grad():
-        broken.linear.bias[0] = torch.nan
-    save_network(network(), path, None, broken)
-    with pytest.raises(InputError, match="not finite"):
-        load_network(path)
 
 
 def test_equal_networks_become_equal_files(network, tmp_path):

@@ -19,12 +19,11 @@ from data.errors import InputError
 from data.files import read_json
 from data.plan import DataPlan, Sets, prepare
 from model.fresh_targets import FreshTargets
-from model.ftjnf import FTJNF, Size
+from model.ftjnf import Size
 from model.gram import Gram
-from model.nested import leading_slice
 from model.score import Scores
 from model.train_config import TrainConfig
-from model.weights import load_network, save_network
+from model.weights import load_network
 from search.space import Choice
 from search.student import (
     StudentJob,
@@ -354,19 +353,6 @@ def test_start_comes_from_the_seed_and_from_the_teacher_or_not(make_job: Job, tm
     assert not torch.equal(start(random), start(slice_))
     with pytest.raises(InputError, match="--init random"):
         start_network(train_config(job, 0, slice_), None, "product", sets.val)
-
-
-def test_start_is_cut_from_what_the_teacher_keeps_for_it(make_job: Job, tmp_path: Path) -> None:
-    job = make_job(tmp_path)
-    assert job.teacher is not None
-    whole, recipe = load_network(job.teacher)
-    torch.manual_seed(9)
-    slices, both = FTJNF(whole.size), tmp_path / "both.safetensors"
-    save_network(whole, both, recipe, slices)
-    run(replace(job, teacher=both, train=replace(job.train, lr=1e-9, epochs=1)), NONE)
-    started, _ = load_network(job.folder(0) / "best.safetensors")
-    expected = leading_slice(slices, started.size).linear.weight
-    torch.testing.assert_close(started.linear.weight, expected, atol=1e-6, rtol=0)
 
 
 def test_same_seed_and_number_give_the_same_student(make_job: Job, tmp_path: Path) -> None:
