@@ -86,7 +86,7 @@ class Board:
 
         What came before them is said to be that of the first of these: it only counts how many there were.
         """
-        ended = [one for one in trials if one.state in ("COMPLETE", "PRUNED") and not is_repeat(one.choice, self.space)]
+        ended = self._ended(trials)
         points: list[Record] = []
         found = []
         for place, one in enumerate(ended):
@@ -95,6 +95,22 @@ class Board:
             if place >= len(ended) - last:
                 found.append(self.volume(points))
         return found[:1] * (len(ended) - len(found)) + found
+
+    def _ended(self, trials: Sequence[Proposal]) -> list[Proposal]:
+        """The finished students of the search proper."""
+        return [one for one in trials if one.state in ("COMPLETE", "PRUNED") and not is_repeat(one.choice, self.space)]
+
+    def stopping(self, trials: Sequence[Proposal]) -> Stopping:
+        """When the front no longer grows, by all students so far.
+
+        Where more students were asked for since the search last came to an end, only those begun after it count.
+        """
+        patience, ending = self.config.patience, Ending.read(self.folder)
+        volumes = self.volumes(trials, patience + 1) if patience else []
+        since = 0
+        if ending is not None and self.config.trials > ending.trials > 0:
+            since = sum(one.number < ending.begun for one in self._ended(trials))
+        return Stopping(patience, volumes, since)
 
     def put_run_ids(self) -> None:
         """Writes the ids of the MLflow runs into the records, as far as they are known."""
@@ -128,8 +144,8 @@ class Board:
             return None
         begun = [one for one in trials if not is_repeat(one.choice, space)]
         failed = min(sum(one.state == "FAIL" for one in begun), config.trials)
-        stopping = Stopping(config.patience, self.volumes(trials, config.patience + 1))
-        if len(begun) - failed < config.trials and len(begun) < space.count() and not stopping.stalled:
+        stalled = self.stopping(trials).stalled
+        if len(begun) - failed < config.trials and len(begun) < space.count() and not stalled:
             return None
         self.records = results.student_records(self.students, trials)
         if wanted(self.students, trials, self.records, space, config.repeat_front):

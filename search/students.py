@@ -17,7 +17,7 @@ from search.repeats import RepeatSearcher
 from search.searcher import BROKEN, TuneSearcher
 from search.signals import Signals
 from search.space import Choice
-from search.stopping import Ended, Stopping
+from search.stopping import Ended
 from search.student import StudentJob
 from search.tuning import tune_students
 
@@ -64,9 +64,8 @@ class Students:
         reserve = self._reserve + self._for_repeats
         queue = [(one.number, one.choice) for one in self._proposals.unfinished()]
         left = {choice for _, choice in queue}
-        past = self._board.volumes(self._proposals.trials(), config.patience + 1) if config.patience else []
-        stopping = Stopping(config.patience, past)
-        self._board.hypervolume = past[-1] if past else 0.0
+        stopping = self._board.stopping(self._proposals.trials())
+        self._board.hypervolume = stopping.volume
         why: Ended | None = None
 
         def may_start(choice: Choice) -> bool:

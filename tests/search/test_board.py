@@ -68,6 +68,40 @@ def test_more_that_is_asked_for_is_something_to_do(config: SearchConfig, ended: 
     assert make(replace(config, **changes)).nothing_left(ended) is None
 
 
+@pytest.fixture
+def stalled(config: SearchConfig, trained: Callable[..., list[Proposal]], tmp_path: Path) -> list[Proposal]:
+    """The students of a search that ended on patience with 20 of its 40 students."""
+    proposals = trained(1.8, *[1.2] * 19)
+    (tmp_path / "students").mkdir()
+    for one in proposals:
+        (tmp_path / f"{one.number:04d}").rename(tmp_path / "students" / f"{one.number:04d}")
+    board = make(replace(config, trials=40, patience=10))
+    board.gather(proposals)
+    for record in board.front:
+        record["pesq_test"] = 1.4
+    write_front(config.folder, board.records)
+    Ending("patience", "so", 0, None, trials=40, begun=20).write(config.folder)
+    return proposals
+
+
+def test_search_that_ended_on_patience_goes_on_when_more_students_or_patience_are_asked_for(
+    config: SearchConfig, stalled: list[Proposal]
+) -> None:
+    same = replace(config, trials=40, patience=10)
+    assert make(same).nothing_left(stalled) is not None
+    assert make(replace(same, trials=60)).nothing_left(stalled) is None
+    assert make(replace(same, patience=11)).nothing_left(stalled) is None
+
+
+def test_patience_counts_from_the_first_student_of_those_asked_for_anew(
+    config: SearchConfig, stalled: list[Proposal]
+) -> None:
+    board = make(replace(config, trials=60, patience=10))
+    new = [Proposal(number, replace(stalled[0].choice, alpha=number / 40), "COMPLETE", 1.2) for number in range(20, 30)]
+    assert not board.stopping([*stalled, *new[:9]]).stalled, "an interrupted session goes on counting"
+    assert board.stopping([*stalled, *new]).stalled
+
+
 def test_student_that_was_left_unfinished_is_something_to_do(config: SearchConfig, ended: list[Proposal]) -> None:
     for state in ("RUNNING", "PAUSED"):
         changed: Any = replace(ended[1], state=state)
