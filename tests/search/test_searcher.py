@@ -72,6 +72,17 @@ def test_a_student_that_may_not_start_ends_the_search_and_is_not_recorded(propos
     assert proposals.trials() == []
 
 
+def test_nothing_new_begins_while_it_has_stalled_which_a_student_in_training_may_change(proposals: Proposals) -> None:
+    held: list[bool] = [False, True, True, False, True]
+    searcher = TuneSearcher(proposals, stalled=lambda: held.pop(0))
+    assert searcher.suggest("a") != FINISHED
+    assert [searcher.suggest("b"), searcher.suggest("b")] == [None, None]
+    searcher.on_trial_complete("a", {"state": "COMPLETE", "pesq": 1.5})
+    assert searcher.suggest("b") != FINISHED
+    searcher.on_trial_complete("b", {"state": "COMPLETE", "pesq": 1.5})
+    assert searcher.suggest("c") == FINISHED
+
+
 def test_unfinished_students_come_first_and_count_towards_the_limit(proposals: Proposals) -> None:
     waiting = [(number, proposals.propose(number)) for number in range(2)]
     searcher = TuneSearcher(proposals, queue=waiting, limit=3)

@@ -1,0 +1,179 @@
+"""What ends the students of a session, with Tune away: trials are handed out and told by hand."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import search.students
+from data.files import write_json
+from search.beside import Beside
+from search.board import Board
+from search.clock import Clock
+from search.config import SearchConfig
+from search.ending import Ending
+from search.flags import read_flags, search_config
+from search.halving import Rungs
+from search.proposals import Proposals
+from search.searcher import TuneSearcher
+from search.signals import Signals
+from search.space import Choice
+from search.student import StudentJob
+from search.students import Students
+
+BESIDE = Beside({"unprocessed": {"pesq": 1.1}, "teacher": {"pesq": 2.0}})
+
+
+class Quiet:
+    """In place of a `search.tracking.Tracker`."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+class Timeless:
+    """In place of a `Clock`: has time for whom it is told."""
+
+    slots = 2
+
+    def __init__(self, fits: Callable[[Choice], bool] = lambda choice: True) -> None:
+        self._fits = fits
+
+    def fits(self, choice: Choice, *_: Any, **__: Any) -> bool:
+        return self._fits(choice)
+
+
+Play = Callable[["Script"], object]
+
+
+class Script:
+    """A session of a search in `folder`, played by hand; an earlier one in the same folder is continued."""
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, clock: Any = None, rungs: Rungs | None = None,
+        deadline: float | None = None, **changes: Any,
+    ) -> None:  # fmt: skip
+        flags = ["--budget", "1.0GMAC", "--storage", str(folder), "--name", "x", "--init", "random"]
+        config: SearchConfig = replace(search_config(read_flags(flags)), **({"trials": 2, "patience": 0} | changes))
+        tracker: Any = Quiet()
+        self.config, self.space = config, config.space(5)
+        self.proposals = Proposals(self.space, config.folder / "study.journal")
+        self.board = Board(config, self.space, tracker, BESIDE)
+        job = StudentJob(self.board.students, folder, config.data, {}, config.train, config.methods, None, 1, False,
+                         math.inf, deadline)  # fmt: skip
+        console = Console(file=io.StringIO())
+        time: Clock = Timeless() if clock is None else clock
+        self.students = Students(self.board, self.proposals, job, time, 0.0, 0.0, Signals(), console, rungs)
+        self.searcher: TuneSearcher
+        self._monkeypatch = monkeypatch
+
+    def search(self, play: Play) -> str:
+        """Runs the session; `play` does what Tune would."""
+
+        def tune(config: Any, job: Any, searcher: TuneSearcher, *_: Any) -> None:
+            self.searcher = searcher
+            play(self)
+
+        self._monkeypatch.setattr(search.students, "tune_students", tune)
+        self._monkeypatch.setattr(Board, "show", lambda *_: None)
+        return self.students.search()
+
+    def end(self, name: str, number: int, pesq: float) -> None:
+        """A student ends with a score."""
+        folder = self.board.students / f"{number:04d}"
+        val = {"pesq": pesq, "pesq_by_snr": {"0": pesq}, "spread_by_snr": {"0": [pesq, pesq]}, "unscored": 0}
+        write_json(folder / "scores.json", {"val": val, "val_table": [[pesq] * 5] * 4})
+        write_json(folder / "result.json", {"epoch": 1, "best_epoch": 1, "seconds": 1.0, "stopped": ""})
+        (folder / "best.safetensors").touch()
+        self.board.finished(number, self.proposals.trials())
+        self.searcher.on_trial_complete(name, {"state": "COMPLETE", "pesq": pesq})
+
+    def train(self, pesq: float = 1.5) -> int:
+        """All that is handed out, one after the other. Returns how many there were."""
+        count = 0
+        while isinstance(one := self.searcher.suggest(name := f"{id(self)}-{count}"), dict):
+            self.end(name, one["number"], pesq)
+            count += 1
+        return count
+
+
+def test_search_that_has_all_its_students_ended_for_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Script(tmp_path, monkeypatch).search(lambda script: script.train()) == "trials"
+
+
+def test_new_student_without_time_ends_the_search_by_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Choice] = []
+    clock = Timeless(lambda choice: bool(asked.append(choice)) or len(asked) < 2)
+    assert Script(tmp_path, monkeypatch, clock=clock).search(lambda script: script.train()) == "time budget"
+
+
+def test_student_that_was_begun_and_has_no_time_ends_the_search_by_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Script(tmp_path, monkeypatch)
+    for number in range(2):
+        first.proposals.propose(number)
+    clock = Timeless(lambda choice: False)
+    assert Script(tmp_path, monkeypatch, clock=clock).search(lambda script: script.train()) == "time budget"
+
+
+def test_student_that_waits_and_has_no_time_is_not_what_ended_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rungs, waiting = Rungs(), set[Choice]()
+
+    def play(script: Script) -> None:
+        one = script.searcher.suggest("a")
+        assert isinstance(one, dict)
+        for other in range(100, 103):
+            rungs.report(other, -9.0, 0, 2.0)
+        rungs.report(0, 0.0, 0, 1.2)
+        assert rungs.decide(0) == "pause"
+        script.proposals.pause(0, 1.2)
+        (script.board.students / "0000").mkdir(parents=True)
+        script.searcher.on_trial_complete("a", {"rung": 0, "pesq": 1.2})
+        waiting.add(Choice(**one["choice"]))
+        assert script.train() == 1
+
+    clock = Timeless(lambda choice: choice not in waiting)
+    script = Script(tmp_path, monkeypatch, clock=clock, rungs=rungs, deadline=math.inf)
+    assert script.search(play) == "trials"
+
+
+def test_search_that_has_stalled_hears_the_students_in_training_before_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(script: Script) -> None:
+        for number in range(12):
+            assert isinstance(script.searcher.suggest(str(number)), dict)
+        assert isinstance(script.searcher.suggest("in flight"), dict)
+        for number in range(12):
+            script.end(str(number), number, 1.2)
+        assert script.searcher.suggest("held") is None
+        script.end("in flight", 12, 1.9)
+        assert isinstance(script.searcher.suggest("new"), dict)
+        script.end("new", 13, 1.2)
+        assert script.train(1.2) == 1
+
+    assert Script(tmp_path, monkeypatch, trials=40, patience=2).search(play) == "patience"
+
+
+def test_students_asked_for_after_an_end_by_patience_are_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    first = Script(tmp_path, monkeypatch, trials=30, patience=10)
+    assert first.search(lambda script: counts.append(script.train(1.2))) == "patience"
+    trials = first.proposals.trials()
+    Ending.of("patience", first.config, 0, None, len(trials)).write(first.config.folder)
+    longer = Script(tmp_path, monkeypatch, trials=60, patience=10)
+    assert longer.search(lambda script: counts.append(script.train(1.2))) == "patience"
+    assert counts[0] >= 20
+    assert counts[1] >= 10
