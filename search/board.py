@@ -82,11 +82,11 @@ class Board:
         )  # fmt: skip
 
     def volumes(self, trials: Sequence[Proposal], last: int) -> list[float]:
-        """The hypervolume after each finished student of the search proper, by number; the `last` ones are computed.
+        """The hypervolume after each scored student of the search proper, by number; the `last` ones are computed.
 
         What came before them is said to be that of the first of these: it only counts how many there were.
         """
-        ended = self._ended(trials)
+        ended = self.ended(trials)
         points: list[Record] = []
         found = []
         for place, one in enumerate(ended):
@@ -96,9 +96,9 @@ class Board:
                 found.append(self.volume(points))
         return found[:1] * (len(ended) - len(found)) + found
 
-    def _ended(self, trials: Sequence[Proposal]) -> list[Proposal]:
-        """The finished students of the search proper."""
-        return [one for one in trials if one.state in ("COMPLETE", "PRUNED") and not is_repeat(one.choice, self.space)]
+    def ended(self, trials: Sequence[Proposal]) -> list[Proposal]:
+        """The students of the search proper with a score. Who was stopped early cannot have made the front grow."""
+        return [one for one in trials if one.state == "COMPLETE" and not is_repeat(one.choice, self.space)]
 
     def stopping(self, trials: Sequence[Proposal]) -> Stopping:
         """When the front no longer grows, by all students so far.
@@ -109,7 +109,7 @@ class Board:
         volumes = self.volumes(trials, patience + 1) if patience else []
         since = 0
         if ending is not None and self.config.trials > ending.trials > 0:
-            since = sum(one.number < ending.begun for one in self._ended(trials))
+            since = sum(one.number < ending.begun for one in self.ended(trials))
         return Stopping(patience, volumes, since)
 
     def put_run_ids(self) -> None:
@@ -140,12 +140,15 @@ class Board:
         """
         config, space = self.config, self.space
         ending = Ending.read(self.folder)
-        if ending is None or any(one.state in ("RUNNING", "PAUSED") for one in trials):
+        if ending is None or any(one.state == "RUNNING" for one in trials):
             return None
         begun = [one for one in trials if not is_repeat(one.choice, space)]
         failed = min(sum(one.state == "FAIL" for one in begun), config.trials)
         stalled = self.stopping(trials).stalled
-        if len(begun) - failed < config.trials and len(begun) < space.count() and not stalled:
+        more = len(begun) - failed < config.trials and len(begun) < space.count()
+        # a session with a time budget trains on who waits, in the time that new students leave
+        spare = config.time_budget is not None and any(one.state == "PAUSED" for one in trials)
+        if (more or spare) and not stalled:
             return None
         self.records = results.student_records(self.students, trials)
         if wanted(self.students, trials, self.records, space, config.repeat_front):

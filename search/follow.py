@@ -70,7 +70,7 @@ class Follower(tune.Callback):
         self._guard(self._paused, number)
 
     def halved(self, number: int, result: dict[str, Any]) -> None:
-        """Ends the run of a student that waited at a rung until the end of the search."""
+        """Ends the run of a student that waited at a rung until the end of the search; it begins again with it."""
         self._guard(self._halved, number, result)
 
     def _paused(self, number: int) -> None:

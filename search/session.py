@@ -288,8 +288,9 @@ class Session:
         front, states = board.front, [one.state for one in trials]
         if not front:
             raise InputError(
-                f"no student has finished ({states.count('FAIL')} failed, {states.count('PRUNED')} were stopped "
-                f"early, {states.count('RUNNING')} are unfinished); raise --time-budget, look at {board.students} for "
+                f"no student has finished ({states.count('FAIL')} failed, "
+                f"{states.count('PRUNED') + states.count('PAUSED')} were stopped early, "
+                f"{states.count('RUNNING')} are unfinished); raise --time-budget, look at {board.students} for "
                 f"what went wrong, or go on with --resume {self.config.name}"
             )
         self.timing.begins("test scores")

@@ -168,10 +168,12 @@ def run_student(
     """
     folder = job.folder(number)
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "result.json").exists():  # a driver that died before it heard of this
+    if (folder / "result.json").exists():
         result: dict[str, Any] = read_json(folder / "result.json")
-        report(result)
-        return result
+        if result.get("stopped") != "halved":  # a driver that died before it heard of this
+            report(result)
+            return result
+        (folder / "result.json").unlink()  # it waited to the end of a session, and is promoted in another one
     began = time.time()
     config = train_config(job, number, choice)
     write_json(folder / "config.json", {"number": number, "choice": asdict(choice), "train": config.to_dict()})
@@ -246,9 +248,10 @@ def run_student(
 
 
 def leave_halved(folder: Path) -> dict[str, Any]:
-    """Ends a student that waits at a rung: writes its `result.json` and returns it.
+    """Says how a student stands that waits at a rung as the search ends: writes its `result.json` and returns it.
 
-    `pesq` is the best score on its way and `best_epoch` the epoch that has it. It is no result of its configuration.
+    `pesq` is the best score on its way and `best_epoch` the epoch that has it. It is no result of its configuration,
+    and if the student is run again it goes on from its checkpoint.
 
     Args:
         folder: of the student.

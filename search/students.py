@@ -10,7 +10,7 @@ from search.certainty import is_repeat, wanted
 from search.clock import Clock
 from search.follow import Follower
 from search.halving import Rungs
-from search.halving_scheduler import HalvingScheduler, end_paused
+from search.halving_scheduler import HalvingScheduler, leave_paused
 from search.live import LiveTable
 from search.proposals import Proposals
 from search.repeats import RepeatSearcher
@@ -90,7 +90,7 @@ class Students:
         follower = self._train(searcher, max(1, config.trials - self._finished()), self._rungs)
         if self._signals.caught is not None:
             return "stopped"
-        end_paused(self._proposals, self._job.folder, follower.halved)
+        leave_paused(self._proposals, self._job.folder, follower.halved)
         return self._why(late, stalled=stalled())
 
     def _why(self, late: set[Choice], *, stalled: bool) -> Ended:
@@ -145,7 +145,7 @@ class Students:
 
     def _finished(self) -> int:
         trials = self._proposals.trials()
-        return sum(one.state in ("COMPLETE", "PRUNED") and not is_repeat(one.choice, self._space) for one in trials)
+        return len(self._board.ended(trials))
 
     def _train(self, searcher: TuneSearcher, planned: int, rungs: Rungs | None = None) -> Follower:
         table = LiveTable(self._console, self._job.train.epochs, planned, self._job.deadline)

@@ -108,6 +108,27 @@ def test_student_that_was_left_unfinished_is_something_to_do(config: SearchConfi
         assert make(config).nothing_left([ended[0], changed, ended[2]]) is None
 
 
+def test_student_that_waits_is_trained_on_by_a_session_with_time_or_with_more_students_alone(
+    config: SearchConfig, ended: list[Proposal]
+) -> None:
+    waiting = [ended[0], replace(ended[1], state="PAUSED"), ended[2]]
+    board = make(replace(config, time_budget=None))
+    board.gather(waiting)
+    for record in board.front:
+        record["pesq_test"] = 1.4
+    write_front(config.folder, board.records)
+    assert make(replace(config, time_budget=None)).nothing_left(waiting) is not None
+    assert make(replace(config, time_budget=None, trials=4)).nothing_left(waiting) is None
+    assert make(replace(config, time_budget=60.0)).nothing_left(waiting) is None
+
+
+def test_students_that_were_stopped_early_count_for_no_patience(config: SearchConfig, ended: list[Proposal]) -> None:
+    board = make(config)
+    for state in ("PAUSED", "PRUNED"):
+        early: Any = [replace(one, number=one.number + 3, state=state) for one in ended]
+        assert len(board.volumes([*ended, *early], 9)) == 3
+
+
 def test_front_without_test_scores_is_something_to_do(config: SearchConfig, ended: list[Proposal]) -> None:
     board = make(config)
     board.gather(ended)

@@ -230,7 +230,7 @@ def test_student_that_ends_at_a_rung_goes_on_as_if_it_had_not(make_job: Job, tmp
     assert again[-1]["pesq"] == expected["pesq"]
 
 
-def test_student_that_waits_to_the_end_leaves_its_best_score_and_is_not_trained_again(
+def test_student_that_waits_to_the_end_leaves_its_best_score_and_is_trained_on_when_it_is_promoted(
     make_job: Job, tmp_path: Path
 ) -> None:
     job = make_job(tmp_path, rungs=(1,))
@@ -240,7 +240,10 @@ def test_student_that_waits_to_the_end_leaves_its_best_score_and_is_not_trained_
     assert result.items() >= {"state": "PRUNED", "stopped": "halved", "epoch": 1, "best_epoch": 1}.items()
     assert result["pesq"] == reports[0]["pesq"]
     assert result["seconds"] == reports[0]["seconds"]
-    assert run(job, LINEAR) == [result]
+    again = run(job, LINEAR)
+    assert [report["epoch"] for report in again[:-1]] == [1, 2, 3, 4], "from its checkpoint on"
+    assert again[-1]["state"] == "COMPLETE"
+    assert again[-1] == read_json(job.folder(0) / "result.json")
 
 
 @pytest.mark.parametrize("reports", [1, 3])
