@@ -14,7 +14,7 @@ from search.beside import Beside
 from search.certainty import is_repeat, wanted
 from search.config import SearchConfig
 from search.ending import Ending
-from search.keeping import Keeping
+from search.keeping import CHECKPOINT, Keeping
 from search.proposal import Proposal
 from search.report import draw
 from search.results import Record
@@ -61,7 +61,8 @@ class Board:
 
     def finished(self, number: int, trials: Sequence[Proposal]) -> None:
         """A student more: the front and the hypervolume anew and, now and then, the figures."""
-        self.gather([replace(one, state="COMPLETE") if one.number == number else one for one in trials])
+        cut = results.was_cut(self.students / f"{number:04d}")
+        self.gather([replace(one, state="COMPLETE", cut=cut) if one.number == number else one for one in trials])
         when, took = self._drawn
         if time.monotonic() - when > DRAWING * took:
             self.show()
@@ -97,8 +98,17 @@ class Board:
         return found[:1] * (len(ended) - len(found)) + found
 
     def ended(self, trials: Sequence[Proposal]) -> list[Proposal]:
-        """The students of the search proper with a score. Who was stopped early cannot have made the front grow."""
-        return [one for one in trials if one.state == "COMPLETE" and not is_repeat(one.choice, self.space)]
+        """The students of the search proper that were trained to their end: the others are no sign of a stall."""
+        whole = (one for one in trials if one.state == "COMPLETE" and not one.cut)
+        return [one for one in whole if not is_repeat(one.choice, self.space)]
+
+    def resumable(self, trials: Sequence[Proposal]) -> list[Proposal]:
+        """Who is brought to its end before anything new begins: the unfinished, and those that the time cut short."""
+
+        def goes_on(one: Proposal) -> bool:
+            return one.cut and (self.students / f"{one.number:04d}" / CHECKPOINT).exists()
+
+        return [one for one in trials if one.state == "RUNNING" or goes_on(one)]
 
     def stopping(self, trials: Sequence[Proposal]) -> Stopping:
         """When the front no longer grows, by all students so far.
@@ -140,7 +150,7 @@ class Board:
         """
         config, space = self.config, self.space
         ending = Ending.read(self.folder)
-        if ending is None or any(one.state == "RUNNING" for one in trials):
+        if ending is None or self.resumable(trials):
             return None
         begun = [one for one in trials if not is_repeat(one.choice, space)]
         failed = min(sum(one.state == "FAIL" for one in begun), config.trials)

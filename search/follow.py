@@ -91,7 +91,9 @@ class Follower(tune.Callback):
         if self._tracker is not None and self._job is not None:
             params = student_params(self._job, number, choice) | self._teacher
             self._tracker.student(number, params, f"{number:03d} {choice.size} {choice.kd_method}")
-            self._tracker.tag_student(number, {"kd_method": choice.kd_method, "init": choice.init, "stopped": "no"})
+            # `result` anew: a student that goes on had one, of the epochs that it had
+            tags = {"kd_method": choice.kd_method, "init": choice.init, "stopped": "no", "result": "none"}
+            self._tracker.tag_student(number, tags)
             self._tracker.log(number, costs(choice.size), 0)
 
     def _result(self, trial: Any, result: dict[str, Any]) -> None:

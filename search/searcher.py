@@ -37,7 +37,8 @@ class TuneSearcher(Searcher):
         limit: number of students, those of earlier runs of the same search included, but not trainings of the front by
             other seeds. A student known to have failed
             does not count, up to as many as the limit: beyond, something is broken that more students will not mend.
-        queue: unfinished (number, choice) of an earlier run, handed out before anything new.
+        queue: (number, choice) of students that an earlier run left unfinished or cut short, handed out before anything
+            new.
         rungs: where students wait, or None. One that can be promoted comes before a new one; while it may still come to
             that, the search does not finish.
         spare: whether those that wait are trained on, the best first, once nothing else is left to do.
@@ -94,9 +95,10 @@ class TuneSearcher(Searcher):
     def _next(self) -> tuple[int, Choice] | None:
         if self._proposals is None or self.broken:
             return None
-        for place, (_, choice) in enumerate(self._queue):
+        for place, (number, choice) in enumerate(self._queue):
             if self._may_start is None or self._may_start(choice):
-                return self._queue.pop(place)
+                self._queue.pop(place)
+                return number, self._proposals.go_on(number)
         self._held = self._stalled is not None and self._stalled()
         if self._held:
             return None
@@ -141,7 +143,8 @@ class TuneSearcher(Searcher):
             self._errors += 1
         elif result is not None and result.get("state") in FINAL_STATES:
             self._errors = 0
-            self._proposals.tell(number, result.get("pesq"), result["state"])
+            cut = result.get("stopped") == "time"
+            self._proposals.tell(number, result.get("pesq"), result["state"], cut=cut)
         elif self._rungs is not None and number in self._rungs.paused():
             self._errors = 0
 

@@ -161,7 +161,7 @@ def run_student(
 
     Returns:
         The last report: `state` is COMPLETE, PRUNED where the time ended before the last stage began, or FAIL where
-        PESQ could not score its output.
+        PESQ could not score its output. Where `stopped` is "time" another run with more time goes on.
 
     Raises:
         ArithmeticError: the training diverged.
@@ -170,10 +170,13 @@ def run_student(
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "result.json").exists():
         result: dict[str, Any] = read_json(folder / "result.json")
-        if result.get("stopped") != "halved":  # a driver that died before it heard of this
-            report(result)
+        # who waited to the end of a session has been promoted; who was cut short goes on in one that has time
+        in_time = job.deadline is None or time.time() < job.deadline
+        if not (result.get("stopped") == "halved" or (result.get("stopped") == "time" and in_time)):
+            report(result)  # a driver that died before it heard of this
             return result
-        (folder / "result.json").unlink()  # it waited to the end of a session, and is promoted in another one
+        for name in ("result.json", "scores.json"):
+            (folder / name).unlink(missing_ok=True)
     began = time.time()
     config = train_config(job, number, choice)
     write_json(folder / "config.json", {"number": number, "choice": asdict(choice), "train": config.to_dict()})

@@ -62,7 +62,7 @@ class Students:
         """
         config, space, epochs = self._config, self._space, self._job.train.epochs
         reserve = self._reserve + self._for_repeats
-        queue = [(one.number, one.choice) for one in self._proposals.unfinished()]
+        queue = [(one.number, one.choice) for one in self._board.resumable(self._proposals.trials())]
         stopping = self._board.stopping(self._proposals.trials())
         self._board.hypervolume = stopping.volume
         late: set[Choice] = set()  # for whom there is no time
@@ -101,8 +101,8 @@ class Students:
             stalled: whether the front no longer grows.
         """
         trials = self._proposals.trials()
-        if any(one.choice in late for one in trials if one.state == "RUNNING"):
-            return "time budget"  # it has begun all, but not ended them
+        if any(one.cut or one.choice in late for one in self._board.resumable(trials)):
+            return "time budget"  # it may have begun all, but has not ended them
         begun = [one for one in trials if not is_repeat(one.choice, self._space)]
         failed = min(sum(one.state == "FAIL" for one in begun), self._config.trials)
         if len(begun) - failed >= self._config.trials:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from data.files import read_json
+from data.files import read_json, write_json
 from search.beside import Beside
 from search.board import Board
 from search.config import SearchConfig
@@ -120,6 +120,25 @@ def test_student_that_waits_is_trained_on_by_a_session_with_time_or_with_more_st
     assert make(replace(config, time_budget=None)).nothing_left(waiting) is not None
     assert make(replace(config, time_budget=None, trials=4)).nothing_left(waiting) is None
     assert make(replace(config, time_budget=60.0)).nothing_left(waiting) is None
+
+
+def test_student_that_the_time_cut_short_is_something_to_do_as_long_as_its_checkpoint_is_there(
+    config: SearchConfig, ended: list[Proposal]
+) -> None:
+    cut = [*ended[:2], replace(ended[2], cut=True)]
+    assert make(config).nothing_left(cut) is not None
+    (config.folder / "students" / "0002" / "last.pt").touch()
+    assert make(config).resumable(cut) == cut[2:]
+    assert make(config).nothing_left(cut) is None
+    assert len(make(config).volumes(cut, 9)) == 2
+
+
+def test_student_that_ends_by_the_time_keeps_its_checkpoint(config: SearchConfig, ended: list[Proposal]) -> None:
+    folder = config.folder / "students" / "0001"
+    (folder / "last.pt").touch()
+    write_json(folder / "result.json", read_json(folder / "result.json") | {"stopped": "time"})
+    make(config).finished(1, [ended[0], replace(ended[1], state="RUNNING", pesq=None), ended[2]])
+    assert (folder / "last.pt").exists()
 
 
 def test_students_that_were_stopped_early_count_for_no_patience(config: SearchConfig, ended: list[Proposal]) -> None:

@@ -119,6 +119,19 @@ def test_results_that_name_their_end_are_told_and_errors_are_not(proposals: Prop
     assert proposals.trials()[0].pesq == 1.5
 
 
+def test_student_that_the_time_cut_short_may_go_on_in_a_later_search(proposals: Proposals) -> None:
+    searcher = TuneSearcher(proposals, limit=1)
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", {"state": "COMPLETE", "pesq": 1.5, "stopped": "time"})
+    assert [(one.state, one.cut) for one in proposals.trials()] == [("COMPLETE", True)]
+    queue = [(one.number, one.choice) for one in proposals.trials()]
+    late = TuneSearcher(proposals, queue=queue, limit=1, may_start=lambda choice: False)
+    assert late.suggest("b") == FINISHED
+    assert states(proposals) == ["COMPLETE"], "it keeps what it has"
+    assert TuneSearcher(proposals, queue=queue, limit=1).suggest("c")["number"] == 0
+    assert states(proposals) == ["RUNNING"]
+
+
 def test_errors_in_a_row_end_the_search_and_leave_their_students_to_a_later_one(tmp_path: Path) -> None:
     space = Space(Budget.parse("1.0GMAC"), ("none", "linear"), ("two-stage",))
     proposals = Proposals(space, tmp_path / "study.journal")

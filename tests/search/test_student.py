@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -338,6 +339,21 @@ def test_time_that_ends_in_the_last_stage_gives_the_score_of_the_best_epoch_so_f
         assert (final["state"], final["stopped"], final["epoch"], final["best_epoch"]) == ("COMPLETE", "time", 1, 1)
         assert final["pesq"] > 1
         assert (job.folder(number) / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize("choice", [NONE, LINEAR])
+def test_student_that_the_time_cut_short_goes_on_when_there_is_more(
+    make_job: Job, tmp_path: Path, choice: Choice
+) -> None:
+    whole, cut = make_job(tmp_path / "whole"), make_job(tmp_path / "cut", deadline=0.0)
+    *_, expected = run(whole, choice)
+    result = run(cut, choice)[-1]
+    assert run(cut, choice) == [result], "it is asked again, and there is no more time"
+    again = run(replace(cut, deadline=time.time() + 1e6), choice)
+    assert [report["epoch"] for report in again[:-1]] == list(range(1, expected["epoch"] + 1))
+    assert best_weights(cut) == best_weights(whole)
+    assert (again[-1]["pesq"], again[-1]["stopped"]) == (expected["pesq"], "")
+    assert run(cut, choice) == [again[-1]]
 
 
 def test_start_comes_from_the_seed_and_from_the_teacher_or_not(make_job: Job, tmp_path: Path) -> None:

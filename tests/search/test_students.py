@@ -85,15 +85,16 @@ class Script:
         self._monkeypatch.setattr(Board, "show", lambda *_: None)
         return self.students.search()
 
-    def end(self, name: str, number: int, pesq: float) -> None:
+    def end(self, name: str, number: int, pesq: float, stopped: str = "") -> None:
         """A student ends with a score."""
         folder = self.board.students / f"{number:04d}"
         val = {"pesq": pesq, "pesq_by_snr": {"0": pesq}, "spread_by_snr": {"0": [pesq, pesq]}, "unscored": 0}
         write_json(folder / "scores.json", {"val": val, "val_table": [[pesq] * 5] * 4})
-        write_json(folder / "result.json", {"epoch": 1, "best_epoch": 1, "seconds": 1.0, "stopped": ""})
-        (folder / "best.safetensors").touch()
+        write_json(folder / "result.json", {"epoch": 1, "best_epoch": 1, "seconds": 1.0, "stopped": stopped})
+        for file in ("best.safetensors", "last.pt"):
+            (folder / file).touch()
         self.board.finished(number, self.proposals.trials())
-        self.searcher.on_trial_complete(name, {"state": "COMPLETE", "pesq": pesq})
+        self.searcher.on_trial_complete(name, {"state": "COMPLETE", "pesq": pesq, "stopped": stopped})
 
     def train(self, pesq: float = 1.5) -> int:
         """All that is handed out, one after the other. Returns how many there were."""
@@ -177,3 +178,27 @@ def test_students_asked_for_after_an_end_by_patience_are_trained(
     assert longer.search(lambda script: counts.append(script.train(1.2))) == "patience"
     assert counts[0] >= 20
     assert counts[1] >= 10
+
+
+def test_student_that_the_time_cut_short_goes_on_in_the_next_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(script: Script) -> None:
+        for name in "ab":
+            assert isinstance(script.searcher.suggest(name), dict)
+        script.end("a", 0, 1.5)
+        script.end("b", 1, 1.2, stopped="time")
+
+    def play(script: Script) -> None:
+        one = script.searcher.suggest("again")
+        assert isinstance(one, dict)
+        assert one["number"] == 1
+        script.end("again", 1, 1.6)
+        assert script.train() == 0
+
+    assert Script(tmp_path, monkeypatch).search(cut_short) == "time budget"
+    script = Script(tmp_path, monkeypatch)
+    assert script.search(play) == "trials"
+    assert [(one.state, one.pesq, one.cut) for one in script.proposals.trials()] == [
+        ("COMPLETE", 1.5, False), ("COMPLETE", 1.6, False),
+    ]  # fmt: skip
