@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -193,13 +194,15 @@ def run_student(
     told = read_history(folder / "history.jsonl")
     if told:
         report(told[max(told)])  # whoever stopped the earlier run may not have heard it
-    for record in training.history:
+    # the earlier run may have ended between an epoch's checkpoint and its report: the network is as it was then
+    unscored = [one for one in training.history[-1:] if one.epoch not in told and training.progress.steps == 0]
+    for record in training.history[: len(training.history) - len(unscored)]:
         _check_loss(number, record)
         seconds += record.seconds
-        if record.epoch not in told:  # the earlier run ended between the epoch's checkpoint and its report
+        if record.epoch not in told:
             _tell(folder, epoch_metrics(record, seconds), report)
     rungs = rungs_of(job.rungs, config)
-    before, scoring = seconds, 0.0
+    before, scoring = seconds + sum(one.seconds for one in unscored), 0.0
     scored: tuple[int, Scores] | None = None
     stopped = ""
     with PesqPool(0) as pool:
@@ -211,7 +214,7 @@ def run_student(
             scoring += time.monotonic() - started
             return scores
 
-        for record in () if training.finished else training:
+        for record in chain(unscored, () if training.finished else training):
             seconds += record.seconds
             _check_loss(number, record)
             line = epoch_metrics(record, seconds)

@@ -261,19 +261,25 @@ def test_student_killed_and_run_again_is_the_one_that_was_not(make_job: Job, tmp
         assert again[-1][name] == expected[name]
 
 
-def test_epoch_that_was_trained_but_not_reported_is_reported_later(
-    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("choice", [NONE, LINEAR])
+def test_epoch_that_was_trained_but_not_reported_is_scored_and_reported_later(
+    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: Choice
 ) -> None:
     def killed(*_: Any, **__: Any) -> Scores:
         raise Killed
 
-    job = make_job(tmp_path)
+    whole, job = make_job(tmp_path / "whole", rungs=(1,)), make_job(tmp_path / "killed", rungs=(1,))
+    *expected, _ = run(whole, choice)
+    assert (expected[0]["epoch"], expected[0]["rung"]) == (1, 0)
     with monkeypatch.context() as patch:
         patch.setattr(search.student, "score", killed)  # after the checkpoint, before the report
         with pytest.raises(Killed):
-            run_student(job, 0, LINEAR, lambda report: None)
-    assert [report["epoch"] for report in run(job, LINEAR)[:-1]] == [1, 2, 3, 4]
-    assert [line["epoch"] for line in history(job)] == [1, 2, 3, 4]
+            run_student(job, 0, choice, lambda report: None)
+    assert not (job.folder(0) / "history.jsonl").exists()
+    *again, _ = run(job, choice)
+    for name in ("epoch", "rung", "pesq"):
+        assert [report.get(name) for report in again] == [report.get(name) for report in expected]
+        assert [line.get(name) for line in history(job)] == [report.get(name) for report in expected]
 
 
 def test_line_of_the_history_that_a_crash_has_torn_is_told_again(make_job: Job, tmp_path: Path) -> None:
