@@ -11,6 +11,7 @@ from search.clock import Clock
 from search.follow import Follower
 from search.halving import Rungs
 from search.halving_scheduler import HalvingScheduler, leave_paused
+from search.history import read_history, share_left
 from search.live import LiveTable
 from search.proposals import Proposals
 from search.repeats import RepeatSearcher
@@ -78,7 +79,9 @@ class Students:
             first = not searcher.started and all(one.state != "COMPLETE" for one in trials)
             # a student that an earlier session has begun for certainty has that time, too
             kept = self._reserve if is_repeat(choice, space) else reserve
-            fits = self._clock.fits(choice, epochs, kept, first=first)
+            begun = next((one.number for one in trials if one.choice == choice), None)
+            share = 1.0 if begun is None else self._left(begun, choice)
+            fits = self._clock.fits(choice, epochs, kept, first=first, share=share)
             if not fits:
                 late.add(choice)
             return fits
@@ -92,6 +95,11 @@ class Students:
             return "stopped"
         leave_paused(self._proposals, self._job.folder, follower.halved)
         return self._why(late, stalled=stalled())
+
+    def _left(self, number: int, choice: Choice) -> float:
+        """The share of its training that a student that was begun has still before it."""
+        told = read_history(self._job.folder(number) / "history.jsonl")
+        return share_left(told, choice.training(self._job.train))
 
     def _why(self, late: set[Choice], *, stalled: bool) -> Ended:
         """What ended the search.

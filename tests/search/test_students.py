@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +27,6 @@ from search.proposals import Proposals
 from search.searcher import TuneSearcher
 from search.signals import Signals
 from search.space import Choice
-from search.student import StudentJob
 from search.students import Students
 
 BESIDE = Beside({"unprocessed": {"pesq": 1.1}, "teacher": {"pesq": 2.0}})
@@ -39,15 +40,15 @@ class Quiet:
 
 
 class Timeless:
-    """In place of a `Clock`: has time for whom it is told."""
+    """In place of a `Clock`: has time for whom it is told, and for at most this share of a training."""
 
     slots = 2
 
-    def __init__(self, fits: Callable[[Choice], bool] = lambda choice: True) -> None:
-        self._fits = fits
+    def __init__(self, fits: Callable[[Choice], bool] = lambda choice: True, most: float = 1.0) -> None:
+        self._fits, self._most = fits, most
 
-    def fits(self, choice: Choice, *_: Any, **__: Any) -> bool:
-        return self._fits(choice)
+    def fits(self, choice: Choice, *_: Any, share: float, **__: Any) -> bool:
+        return share <= self._most and self._fits(choice)
 
 
 Play = Callable[["Script"], object]
@@ -66,8 +67,10 @@ class Script:
         self.config, self.space = config, config.space(5)
         self.proposals = Proposals(self.space, config.folder / "study.journal")
         self.board = Board(config, self.space, tracker, BESIDE)
-        job = StudentJob(self.board.students, folder, config.data, {}, config.train, config.methods, None, 1, False,
-                         math.inf, deadline)  # fmt: skip
+        students = self.board.students
+        job: Any = SimpleNamespace(
+            train=config.train, teacher=None, deadline=deadline, folder=lambda number: students / f"{number:04d}"
+        )
         console = Console(file=io.StringIO())
         time: Clock = Timeless() if clock is None else clock
         self.students = Students(self.board, self.proposals, job, time, 0.0, 0.0, Signals(), console, rungs)
@@ -202,3 +205,19 @@ def test_student_that_the_time_cut_short_goes_on_in_the_next_session(
     assert [(one.state, one.pesq, one.cut) for one in script.proposals.trials()] == [
         ("COMPLETE", 1.5, False), ("COMPLETE", 1.6, False),
     ]  # fmt: skip
+
+
+def test_student_that_is_nearly_done_needs_no_time_for_a_whole_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Script(tmp_path, monkeypatch)
+    first.proposals.propose(0)
+    lines = [json.dumps({"epoch": n, "stage": "hard", "epoch_seconds": 1.0}) for n in range(1, 28)]
+    folder = first.board.students / "0000"
+    folder.mkdir(parents=True)
+    (folder / "history.jsonl").write_text("\n".join(lines) + "\n")
+    assert first.config.train.epochs == 30
+    counts: list[int] = []
+    script = Script(tmp_path, monkeypatch, clock=Timeless(most=0.2))
+    assert script.search(lambda script: counts.append(script.train())) == "time budget"
+    assert counts == [1], "a new one has no time"
