@@ -14,7 +14,7 @@ from search.beside import Beside
 from search.certainty import is_repeat, wanted
 from search.config import SearchConfig
 from search.ending import Ending
-from search.keeping import Keeping
+from search.keeping import CHECKPOINT, Keeping
 from search.proposal import Proposal
 from search.report import draw
 from search.results import Record
@@ -61,7 +61,8 @@ class Board:
 
     def finished(self, number: int, trials: Sequence[Proposal]) -> None:
         """A student more: the front and the hypervolume anew and, now and then, the figures."""
-        self.gather([replace(one, state="COMPLETE") if one.number == number else one for one in trials])
+        cut = results.was_cut(self.students / f"{number:04d}")
+        self.gather([replace(one, state="COMPLETE", cut=cut) if one.number == number else one for one in trials])
         when, took = self._drawn
         if time.monotonic() - when > DRAWING * took:
             self.show()
@@ -82,11 +83,11 @@ class Board:
         )  # fmt: skip
 
     def volumes(self, trials: Sequence[Proposal], last: int) -> list[float]:
-        """The hypervolume after each finished student of the search proper, by number; the `last` ones are computed.
+        """The hypervolume after each scored student of the search proper, by number; the `last` ones are computed.
 
         What came before them is said to be that of the first of these: it only counts how many there were.
         """
-        ended = [one for one in trials if one.state in ("COMPLETE", "PRUNED") and not is_repeat(one.choice, self.space)]
+        ended = self.ended(trials)
         points: list[Record] = []
         found = []
         for place, one in enumerate(ended):
@@ -95,6 +96,31 @@ class Board:
             if place >= len(ended) - last:
                 found.append(self.volume(points))
         return found[:1] * (len(ended) - len(found)) + found
+
+    def ended(self, trials: Sequence[Proposal]) -> list[Proposal]:
+        """The students of the search proper that were trained to their end: the others are no sign of a stall."""
+        whole = (one for one in trials if one.state == "COMPLETE" and not one.cut)
+        return [one for one in whole if not is_repeat(one.choice, self.space)]
+
+    def resumable(self, trials: Sequence[Proposal]) -> list[Proposal]:
+        """Who is brought to its end before anything new begins: the unfinished, and those that the time cut short."""
+
+        def goes_on(one: Proposal) -> bool:
+            return one.cut and (self.students / f"{one.number:04d}" / CHECKPOINT).exists()
+
+        return [one for one in trials if one.state == "RUNNING" or goes_on(one)]
+
+    def stopping(self, trials: Sequence[Proposal]) -> Stopping:
+        """When the front no longer grows, by all students so far.
+
+        Where more students were asked for since the search last came to an end, only those begun after it count.
+        """
+        patience, ending = self.config.patience, Ending.read(self.folder)
+        volumes = self.volumes(trials, patience + 1) if patience else []
+        since = 0
+        if ending is not None and self.config.trials > ending.trials > 0:
+            since = sum(one.number < ending.begun for one in self.ended(trials))
+        return Stopping(patience, volumes, since)
 
     def put_run_ids(self) -> None:
         """Writes the ids of the MLflow runs into the records, as far as they are known."""
@@ -124,12 +150,15 @@ class Board:
         """
         config, space = self.config, self.space
         ending = Ending.read(self.folder)
-        if ending is None or any(one.state in ("RUNNING", "PAUSED") for one in trials):
+        if ending is None or self.resumable(trials):
             return None
         begun = [one for one in trials if not is_repeat(one.choice, space)]
         failed = min(sum(one.state == "FAIL" for one in begun), config.trials)
-        stopping = Stopping(config.patience, self.volumes(trials, config.patience + 1))
-        if len(begun) - failed < config.trials and len(begun) < space.count() and not stopping.stalled:
+        stalled = self.stopping(trials).stalled
+        more = len(begun) - failed < config.trials and len(begun) < space.count()
+        # a session with a time budget trains on who waits, in the time that new students leave
+        spare = config.time_budget is not None and any(one.state == "PAUSED" for one in trials)
+        if (more or spare) and not stalled:
             return None
         self.records = results.student_records(self.students, trials)
         if wanted(self.students, trials, self.records, space, config.repeat_front):

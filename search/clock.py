@@ -138,8 +138,8 @@ class Clock:
         together = (share * sum(seconds) + 0.5 * max(seconds)) / self.slots
         return STARTING + max(together, *seconds)
 
-    def fits(self, choice: Choice, epochs: int, reserve: float, *, first: bool = False) -> bool:
-        """Whether a student that starts now would be done in time.
+    def fits(self, choice: Choice, epochs: int, reserve: float, *, first: bool = False, share: float = 1.0) -> bool:
+        """Whether a student that starts now, or goes on, would be done in time.
 
         Args:
             choice: the student.
@@ -147,9 +147,15 @@ class Clock:
             reserve: seconds kept for the end of the search.
             first: whether the search has no student yet. One may start as long as any time is left, as it ends with the
                 epoch that it is in when the time is over: a search that has prepared everything shall end with it.
+            share: of its training that is left, see `search.history.share_left`.
         """
         left = self.left() - reserve
-        return left > 0 if first else self.student_seconds(choice, epochs) < left
+        if first:
+            return left > 0
+        needed = share * self.student_seconds(choice, epochs)
+        if share < 1:  # whatever is left to train, it is started and scored
+            needed += 1.5 * self.scoring_seconds(choice.size, self.score_seconds) + 2.0
+        return needed < left
 
     def left(self) -> float:
         """Seconds left of the budget; infinite without one."""

@@ -53,9 +53,9 @@ class Ehvi:
 
     The front is that of this search: students of an earlier one inform the model, and leave nothing out.
 
-    Students in training count as if they had scored what is expected of them. One that was stopped early, or waits, is
-    taken to score what is expected of one that is behind the front. A failed one has no score, but where students fail,
-    fewer are proposed.
+    Students in training, and those that the time has cut short, count as if they had scored what is expected of them.
+    One that was stopped early, or waits, is taken to score what is expected of one that is behind the front. A failed
+    one has no score, but where students fail, fewer are proposed.
 
     Args:
         space: what may be proposed.
@@ -73,7 +73,7 @@ class Ehvi:
         """The configurations of the largest expected improvement."""
         rng = self._rng(number)
         recipes = self._recipes(rng)
-        scored = [one for one in trials if one.state == "COMPLETE" and one.pesq is not None]
+        scored = [one for one in trials if _is_scored(one)]
         # what an earlier search has scored stands for as much of the start
         first = (BEGIN if len(scored) >= ENOUGH else len(self._start)) - (len(trials) - number)
         yield from self._start[:first][number : number + 1] if first > 0 else ()
@@ -137,10 +137,10 @@ class _Model:
         sizes = space.feasible()
         self._size_costs = np.array([_log_gmac(size) for size in sizes])
         self._positions = np.array([space.position(size) for size in sizes])
-        scored = [one for one in trials if one.state == "COMPLETE" and one.pesq is not None]
+        scored = [one for one in trials if _is_scored(one)]
         own = [one.choice for one in scored if one.number >= 0]
-        running = [one.choice for one in trials if one.state == "RUNNING"]
-        stopped = [one.choice for one in trials if one.state in ("PRUNED", "PAUSED")]
+        running = [one.choice for one in trials if one.state == "RUNNING" or one.cut]
+        stopped = [one.choice for one in trials if one.state in ("PRUNED", "PAUSED") and not one.cut]
         trained = [one.choice for one in scored]
         source = np.array([one.elsewhere for one in scored], np.intp)
         process = GaussianProcess(self._of(trained, source), np.array([one.pesq for one in scored], np.float64))
@@ -246,6 +246,10 @@ def _behind(mean: Floats, std: Floats, best: Floats) -> Floats:
     z = (best - mean) / std
     share = np.maximum(ndtr(z), 1e-6)
     return mean - std * np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi) / share
+
+
+def _is_scored(one: Proposal) -> bool:
+    return one.state == "COMPLETE" and one.pesq is not None and not one.cut
 
 
 def _with_size(recipe: Choice, size: Size) -> Choice:

@@ -24,17 +24,22 @@ class Ending:
         words: the same in words.
         repeats: trainings by other seeds that the front had at the end.
         apart: see `search.final.ends_apart`.
+        trials: students that it could have had at most.
+        begun: trainings that it had begun, repeats included: later ones have this number or a larger one.
     """
 
     ended: Ended
     words: str
     repeats: int
     apart: Apart | None
+    trials: int = 0
+    begun: int = 0
 
     @classmethod
-    def of(cls, ended: Ended, config: SearchConfig, repeats: int, apart: Apart | None) -> Ending:
+    def of(cls, ended: Ended, config: SearchConfig, repeats: int, apart: Apart | None, begun: int) -> Ending:
         """That of a session."""
-        return cls(ended, told(ended, trials=config.trials, patience=config.patience), repeats, apart)
+        words = told(ended, trials=config.trials, patience=config.patience)
+        return cls(ended, words, repeats, apart, config.trials, begun)
 
     @classmethod
     def read(cls, folder: Path) -> Ending | None:

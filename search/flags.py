@@ -179,6 +179,7 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
     check_said_once(flags, file)
     methods = _names(flags.methods, file.methods or preset.methods)
     schedules = _names(flags.schedules, file.schedules or preset.schedules)
+    repeats = flags.repeats if flags.repeats is not None else file.repeats or 1
     search = SearchConfig(
         name=flags.name if flags.name is not None else time.strftime("%Y-%m-%d-%H%M%S"),
         budget=flags.budget,
@@ -190,7 +191,7 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         inits=_names(flags.init, file.inits or preset.inits),
         sizes=file.sizes if flags.sizes is None else _names(flags.sizes, ()),
         sampler=flags.sampler or DEFAULT_SAMPLER,
-        repeats=flags.repeats if flags.repeats is not None else file.repeats or 1,
+        repeats=repeats,
         trials=flags.trials if flags.trials is not None else preset.trials,
         score_every=flags.score_every if flags.score_every is not None else preset.score_every,
         time_budget=time_budget,
@@ -209,9 +210,9 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
         bi_freq=file.bi_freq or False,
         dimensions=dimensions_of(flags, file, preset.dimensions, methods, schedules),
         priors=flags.priors or "paper",
-        halving=_halving(flags, name),
+        halving=_halving(flags, name, repeats),
         repeat_front=flags.repeat_front if flags.repeat_front is not None else preset.repeat_front,
-        patience=flags.patience if flags.patience is not None else _patience(flags),
+        patience=flags.patience if flags.patience is not None else _patience(flags, repeats),
         keep_checkpoints=flags.keep_checkpoints or "front",
         warm_start=flags.warm_start,
     )
@@ -219,16 +220,16 @@ def search_config(flags: argparse.Namespace) -> SearchConfig:
     return search
 
 
-def _halving(flags: argparse.Namespace, preset: str) -> bool | None:
+def _halving(flags: argparse.Namespace, preset: str, repeats: int) -> bool | None:
     """A grid, repeats and the paper's experiment are there to be measured: students of those are trained to the end."""
     if flags.halving is not None:
         return bool(flags.halving == "on")
-    return False if flags.sampler == "grid" or (flags.repeats or 1) > 1 or preset == "paper" else None
+    return False if flags.sampler == "grid" or repeats > 1 or preset == "paper" else None
 
 
-def _patience(flags: argparse.Namespace) -> int:
+def _patience(flags: argparse.Namespace, repeats: int) -> int:
     """A grid goes from the cheapest size to the dearest, and repeats are wanted all: neither is to end early."""
-    return 0 if flags.sampler == "grid" or (flags.repeats or 1) > 1 else PATIENCE
+    return 0 if flags.sampler == "grid" or repeats > 1 else PATIENCE
 
 
 def _check_use(flags: argparse.Namespace, search: SearchConfig) -> None:

@@ -70,7 +70,7 @@ class Follower(tune.Callback):
         self._guard(self._paused, number)
 
     def halved(self, number: int, result: dict[str, Any]) -> None:
-        """Ends the run of a student that waited at a rung until the end of the search."""
+        """Ends the run of a student that waited at a rung until the end of the search; it begins again with it."""
         self._guard(self._halved, number, result)
 
     def _paused(self, number: int) -> None:
@@ -91,7 +91,9 @@ class Follower(tune.Callback):
         if self._tracker is not None and self._job is not None:
             params = student_params(self._job, number, choice) | self._teacher
             self._tracker.student(number, params, f"{number:03d} {choice.size} {choice.kd_method}")
-            self._tracker.tag_student(number, {"kd_method": choice.kd_method, "init": choice.init, "stopped": "no"})
+            # `result` anew: a student that goes on had one, of the epochs that it had
+            tags = {"kd_method": choice.kd_method, "init": choice.init, "stopped": "no", "result": "none"}
+            self._tracker.tag_student(number, tags)
             self._tracker.log(number, costs(choice.size), 0)
 
     def _result(self, trial: Any, result: dict[str, Any]) -> None:

@@ -24,8 +24,8 @@ class Forecast:
     """What is still to be trained.
 
     Args:
-        first: the students that come first, in their order: those that an earlier session left unfinished, then those
-            that are proposed before any score counts.
+        first: the students that come first, in their order: those that an earlier session left unfinished or cut short,
+            then those that are proposed before any score counts.
         all: as many as the search may still train; where only the scores will decide which, the first ones again.
         repeats: trainings of the front and its near rivals by other seeds, at the end. Which they will be, the scores
             decide: the first students stand for them, as they have all costs. There are as many as for `FRONT` members,
@@ -49,7 +49,7 @@ def forecast(config: SearchConfig, space: Space) -> Forecast:
             shutil.copyfile(journal, copy)
         proposals = Proposals(space, copy, config.seed, config.sampler, read_warm_start(config.folder, space))
         known = proposals.trials()
-        waiting = [one.choice for one in proposals.unfinished()]
+        waiting = [one.choice for one in known if one.state == "RUNNING" or one.cut]
         begun = [one for one in known if not is_repeat(one.choice, space)]
         failed = min(sum(one.state == "FAIL" for one in begun), config.trials)
         new = max(0, min(config.trials - (len(begun) - failed), space.count() - len(begun)))

@@ -1,4 +1,4 @@
-"""How Ray Tune hears of the rungs, and what becomes of the students that still wait when a search ends."""
+"""How Ray Tune hears of the rungs, and what is said of the students that still wait when a search ends."""
 
 from __future__ import annotations
 
@@ -59,22 +59,22 @@ class HalvingScheduler(FIFOScheduler):
         return {**self.__dict__, "_rungs": None, "_proposals": None, "_told": None}
 
 
-def end_paused(
-    proposals: Proposals, folder: Callable[[int], Path], ended: Callable[[int, dict[str, Any]], None]
+def leave_paused(
+    proposals: Proposals, folder: Callable[[int], Path], halved: Callable[[int, dict[str, Any]], None]
 ) -> list[int]:
-    """Ends the students that wait at the end of a search: PRUNED, with a `result.json` that says so.
+    """Says of the students that wait at the end of a search, in a `result.json`, how they stand.
+
+    In the study they go on waiting, with their checkpoints: a session with more students or more time may promote them.
 
     Args:
         proposals: the study.
         folder: of a student.
-        ended: called with the number and the result of each.
+        halved: called with the number and the result of each.
 
     Returns:
         Their numbers.
     """
     waiting = [one.number for one in proposals.trials() if one.state == "PAUSED"]
     for number in waiting:
-        result = leave_halved(folder(number))  # first: a student that was told must have it, whenever the driver dies
-        proposals.tell(number, None, "PRUNED")
-        ended(number, result)
+        halved(number, leave_halved(folder(number)))
     return waiting

@@ -18,7 +18,7 @@ class Keeping:
     """Removes the weights and checkpoints of students that have ended and are neither on the front nor near it.
 
     Scores, history and configuration of every student stay. So does all of a student that is in training, waits, or was
-    left unfinished, and of all seeds of a configuration that is kept.
+    left unfinished or cut short by the time, and of all seeds of a configuration that is kept.
 
     Args:
         students: folder of the students' folders.
@@ -40,6 +40,7 @@ class Keeping:
             return
         members = [*(record for record in records if record["front"]), *near_rivals(records)]
         kept = {number for record in members for number in record["trials"]}
+        kept |= {trial.number for trial in trials if trial.cut}
         for trial in trials:
             if trial.state in ("RUNNING", "PAUSED") or trial.number in kept or trial.number in self._removed:
                 continue

@@ -22,6 +22,8 @@ class Proposal:
         pesq: validation PESQ where the state is COMPLETE; where it is PAUSED, as the student stood then; else None.
         elsewhere: whether it was trained by other settings, in an earlier search: then its score tells how it compares
             with others trained like it.
+        cut: whether the time ended its training, COMPLETE with the score of its epochs so far or PRUNED without one: it
+            is no measurement of its configuration, and goes on in a session with time for it.
     """
 
     number: int
@@ -29,3 +31,4 @@ class Proposal:
     state: State
     pesq: float | None
     elsewhere: bool = False
+    cut: bool = False

@@ -6,6 +6,7 @@ often the search was stopped.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -28,7 +29,8 @@ from search.space import Choice, Space
 
 _DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)  # PESQ, log10 GMAC
 _STANDING = "standing"
-"""Attribute of a trial: the score of a student that is paused, null once it goes on."""
+"""Attribute of a trial that may go on: the score of a student that is paused, or `state` and `pesq` of one that the
+time has cut short; null once it goes on."""
 
 
 class Proposals:
@@ -71,7 +73,9 @@ class Proposals:
                 continue
             choice = Choice(**trial.user_attrs["choice"])
             standing = trial.user_attrs.get(_STANDING)
-            if trial.state == TrialState.RUNNING and standing is not None:
+            if trial.state == TrialState.RUNNING and isinstance(standing, dict):
+                proposals.append(Proposal(trial.number, choice, standing["state"], standing["pesq"], cut=True))
+            elif trial.state == TrialState.RUNNING and standing is not None:
                 proposals.append(Proposal(trial.number, choice, "PAUSED", standing))
             else:
                 pesq = trial.values[0] if trial.values else None
@@ -81,7 +85,7 @@ class Proposals:
         return proposals
 
     def unfinished(self) -> list[Proposal]:
-        """The proposals that were neither told nor paused, after a restart those to be resumed."""
+        """The proposals that were neither told, cut short nor paused, after a restart those to be resumed."""
         return [trial for trial in self.trials() if trial.state == "RUNNING"]
 
     def propose(self, number: int, accept: Callable[[Choice], bool] | None = None) -> Choice | None:
@@ -129,7 +133,7 @@ class Proposals:
         self._add(choice)
         return len(trials)
 
-    def tell(self, number: int, pesq: float | None, state: FinalState = "COMPLETE") -> None:
+    def tell(self, number: int, pesq: float | None, state: FinalState = "COMPLETE", *, cut: bool = False) -> None:
         """Records how a proposal ended; a second tell of the same number changes nothing.
 
         Args:
@@ -137,6 +141,7 @@ class Proposals:
             pesq: validation PESQ; of a COMPLETE student without a finite one the state becomes FAIL. Not kept for other
                 states: the score of a student that was stopped early is no measurement of its configuration.
             state: COMPLETE, PRUNED (stopped early) or FAIL.
+            cut: whether the time ended it: then a COMPLETE or PRUNED one is told for as long as it does not `go_on`.
 
         Raises:
             ValueError: the number was never proposed, or the state is none of these.
@@ -144,8 +149,13 @@ class Proposals:
         if state not in get_args(FinalState):
             raise ValueError(f"state must be one of {get_args(FinalState)}, got {state!r}")
         choice = self._known(number).choice
-        if state == "COMPLETE" and pesq is not None and math.isfinite(pesq):
-            values = [float(pesq), math.log10(paper_gmac(choice.size))]
+        scored = state == "COMPLETE" and pesq is not None and math.isfinite(pesq)
+        if cut and (scored or state == "PRUNED"):
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+                self._set_attribute(number, {"state": state, "pesq": pesq if scored else None})
+            return
+        if scored:
+            values = [float(cast(float, pesq)), math.log10(paper_gmac(choice.size))]
             self._study.tell(number, values, skip_if_finished=True)
         else:
             final = TrialState.PRUNED if state == "PRUNED" else TrialState.FAIL
@@ -160,7 +170,7 @@ class Proposals:
         self._set_standing(number, float(pesq))
 
     def go_on(self, number: int) -> Choice:
-        """Records that a paused student is in training again, and returns its configuration.
+        """Records that a student that was paused or cut short is in training again, and returns its configuration.
 
         Raises:
             ValueError: the number was never proposed, or has been told.
@@ -169,11 +179,14 @@ class Proposals:
 
     def _set_standing(self, number: int, pesq: float | None) -> Proposal:
         known = self._known(number)
-        if known.state not in ("RUNNING", "PAUSED"):
+        if known.state not in ("RUNNING", "PAUSED") and not known.cut:
             raise ValueError(f"number {number} has ended: {known.state}")
-        trial = optuna.trial.Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
-        trial.set_user_attr(_STANDING, pesq)
+        self._set_attribute(number, pesq)
         return known
+
+    def _set_attribute(self, number: int, standing: float | dict[str, Any] | None) -> None:
+        trial = optuna.trial.Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
+        trial.set_user_attr(_STANDING, standing)
 
     def _known(self, number: int) -> Proposal:
         trials = self.trials()

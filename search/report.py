@@ -183,7 +183,8 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, en
     stopped = [record for record in records if record["stopped"] == "time"]
     if stopped:
         remarks.append(
-            f"{len(stopped)} students were ended early by the time budget; their scores are of the epochs they had."
+            f"{len(stopped)} students were ended early by the time budget; their scores are of the epochs they had, "
+            f"and --resume {config.name} trains them on."
         )
     halved = halved_students(config.folder)
     if halved:

@@ -114,6 +114,12 @@ def training_record(folder: Path, number: int, choice: Choice) -> Record | None:
     }
 
 
+def was_cut(folder: Path) -> bool:
+    """Whether the time ended a student's training, by the `result.json` in its folder."""
+    path = folder / "result.json"
+    return path.exists() and bool(read_json(path).get("stopped") == "time")
+
+
 def val_table(students: Path, number: int) -> NDArray[np.float64]:
     """Validation PESQ of a finished training, (clips, SNRs)."""
     return _array(read_json(students / f"{number:04d}" / "scores.json")["val_table"])
@@ -165,7 +171,8 @@ def student_records(students: Path, proposals: Sequence[Proposal], known: Sequen
 
     Args:
         students: folder of the students' folders.
-        proposals: all trials; those that are COMPLETE count.
+        proposals: all trials; those that are COMPLETE count, one that the time cut short only for a configuration that
+            has no other.
         known: records from an earlier call, which are not read again.
     """
     by_trials = {tuple(record["trials"]): record for record in known}
@@ -175,7 +182,8 @@ def student_records(students: Path, proposals: Sequence[Proposal], known: Sequen
         if proposal.state == "COMPLETE":
             groups.setdefault(replace(proposal.choice, repeat=0), []).append(proposal)
     records = []
-    for group in groups.values():
+    for trainings in groups.values():
+        group = [one for one in trainings if not one.cut] or trainings
         record = by_trials.get(tuple(one.number for one in group)) or _group_record(students, group)
         if record is not None:
             records.append(record | scored.get(_key(record), {}))

@@ -12,6 +12,7 @@ from data.files import read_json
 from data.units import parse_duration
 from search.config import NAME, SearchConfig
 from search.proposal import Proposal
+from search.stopping import Ended
 from search.tracking_store import absolute_uri
 
 ANEW = ("trials", "time_budget", "patience", "repeat_front", "keep_checkpoints")
@@ -51,6 +52,18 @@ def resumed_config(flags: argparse.Namespace) -> SearchConfig:
     if flags.tracking_uri is not None:  # a tracking server may be gone for good
         anew["tracking_uri"] = absolute_uri(flags.tracking_uri)
     return replace(config, **anew)
+
+
+def more_of(ended: Ended) -> str:
+    """What goes on with a search that has come to its end, in words.
+
+    Args:
+        ended: what ended it.
+    """
+    if ended == "all tried":
+        return "It has tried all that it may: a new search with more sizes, methods or a larger --budget tries more."
+    patience = ", or a longer --patience," if ended == "patience" else ""
+    return f"--trials with a larger number{patience} goes on with it."
 
 
 def check_trials(config: SearchConfig, students: list[Proposal]) -> None:

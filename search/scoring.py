@@ -57,12 +57,15 @@ def run_score(job: ScoreJob) -> Scores:
         return score(enhancer, examples, pool, more=job.more)
 
 
-def score_all(jobs: Sequence[ScoreJob], tell: Callable[[int, int], None]) -> list[Scores]:
+def score_all(
+    jobs: Sequence[ScoreJob], tell: Callable[[int, int], None], keep: Callable[[int, Scores], None] | None = None
+) -> list[Scores]:
     """Scores several enhancers at once, in Ray's workers.
 
     Args:
         jobs: what to score; the longest first, so that none is left over at the end.
         tell: called every second, and after each, with the number done and the number of all.
+        keep: called with the place in `jobs` and the scores of each as it is done, before `tell`, which may raise.
     """
     import ray
 
@@ -79,7 +82,10 @@ def score_all(jobs: Sequence[ScoreJob], tell: Callable[[int, int], None]) -> lis
     while waiting:
         done, _ = ray.wait(list(waiting), num_returns=1, timeout=1.0)
         for reference in done:
-            found[waiting.pop(reference)] = ray.get(reference)
+            place = waiting.pop(reference)
+            found[place] = ray.get(reference)
+            if keep is not None:
+                keep(place, found[place])
         tell(len(found), len(jobs))
     return [found[i] for i in range(len(jobs))]
 
@@ -144,9 +150,15 @@ class Scorer:
         jobs = [
             ScoreJob(path, "test", self.data, self.sets.folders, self.cache, more=True) for path, _ in missing.values()
         ]
-        for (what, (_, digest)), one in zip(missing.items(), score_all(jobs, tell), strict=True):
-            stored.put(what, one, digest)
-        stored.write()
+        asked = list(missing.items())
+
+        def keep(place: int, scores: Scores) -> None:
+            """At once: who is stopped in these minutes shall not score again what was done."""
+            what, (_, digest) = asked[place]
+            stored.put(what, scores, digest)
+            stored.write()
+
+        score_all(jobs, tell, keep)
         found = {what: scores for what, (_, digest) in wanted.items() if (scores := stored.get(what, digest))}
         members = [{number: found[number] for number in record["trials"] if number in found} for record in front]
         return {what: one for what, one in found.items() if isinstance(what, str)}, members

@@ -37,10 +37,13 @@ class TuneSearcher(Searcher):
         limit: number of students, those of earlier runs of the same search included, but not trainings of the front by
             other seeds. A student known to have failed
             does not count, up to as many as the limit: beyond, something is broken that more students will not mend.
-        queue: unfinished (number, choice) of an earlier run, handed out before anything new.
+        queue: (number, choice) of students that an earlier run left unfinished or cut short, handed out before anything
+            new.
         rungs: where students wait, or None. One that can be promoted comes before a new one; while it may still come to
             that, the search does not finish.
         spare: whether those that wait are trained on, the best first, once nothing else is left to do.
+        stalled: whether nothing but the queue is to be begun as things stand. While students are in training it is
+            asked again, as their scores may change that.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class TuneSearcher(Searcher):
         queue: Iterable[tuple[int, Choice]] = (),
         rungs: Rungs | None = None,
         spare: bool = False,
+        stalled: Callable[[], bool] | None = None,
     ) -> None:
         super().__init__()
         self._proposals: Proposals | None = proposals
@@ -59,6 +63,7 @@ class TuneSearcher(Searcher):
         self._limit = limit
         self._queue = list(queue)
         self._rungs, self._spare = rungs, spare
+        self._stalled, self._held = stalled, False
         self._refused = False  # a new student: then there are no more
         self._running: set[str] = set()
         self._numbers: dict[str, int] = {}
@@ -80,7 +85,7 @@ class TuneSearcher(Searcher):
         proposal = self._next()
         if proposal is None:
             # what a student in training will score may promote one that waits, and it may come to wait itself
-            waits = self._rungs is not None and self._running and not self.broken
+            waits = (self._rungs is not None or self._held) and self._running and not self.broken
             return None if waits else Searcher.FINISHED
         number, choice = proposal
         self._numbers[trial_id] = number
@@ -90,9 +95,13 @@ class TuneSearcher(Searcher):
     def _next(self) -> tuple[int, Choice] | None:
         if self._proposals is None or self.broken:
             return None
-        for place, (_, choice) in enumerate(self._queue):
+        for place, (number, choice) in enumerate(self._queue):
             if self._may_start is None or self._may_start(choice):
-                return self._queue.pop(place)
+                self._queue.pop(place)
+                return number, self._proposals.go_on(number)
+        self._held = self._stalled is not None and self._stalled()
+        if self._held:
+            return None
         if self._rungs is None:
             return self._new()
         return (
@@ -134,7 +143,8 @@ class TuneSearcher(Searcher):
             self._errors += 1
         elif result is not None and result.get("state") in FINAL_STATES:
             self._errors = 0
-            self._proposals.tell(number, result.get("pesq"), result["state"])
+            cut = result.get("stopped") == "time"
+            self._proposals.tell(number, result.get("pesq"), result["state"], cut=cut)
         elif self._rungs is not None and number in self._rungs.paused():
             self._errors = 0
 
@@ -144,7 +154,7 @@ class TuneSearcher(Searcher):
         A search is continued by a new searcher on the same journal, so nothing that cannot be pickled (open files, the
         clock behind `may_start`) has to be.
         """
-        return {**self.__dict__, "_proposals": None, "_may_start": None}
+        return {**self.__dict__, "_proposals": None, "_may_start": None, "_stalled": None}
 
     def save(self, checkpoint_path: str) -> None:
         """Writes the file that Tune expects; there is nothing to save."""

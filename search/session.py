@@ -32,7 +32,7 @@ from search.proposal import Proposal
 from search.proposals import Proposals
 from search.ray_session import Machine, start_ray, stop_ray
 from search.report import draw_review, print_front, write_report
-from search.resume import check_trials
+from search.resume import check_trials, more_of
 from search.run_folder import JOURNAL, RunFolder
 from search.scoring import Scorer
 from search.signals import Signals
@@ -183,7 +183,7 @@ class Session:
         self._print(board, ending)
         self.console.print(
             f"Search {self.config.name} had come to its end before: nothing was trained, and nothing scored anew. "
-            "--trials with a larger number goes on with it."
+            + more_of(ending.ended)
         )
         return board.front
 
@@ -288,8 +288,9 @@ class Session:
         front, states = board.front, [one.state for one in trials]
         if not front:
             raise InputError(
-                f"no student has finished ({states.count('FAIL')} failed, {states.count('PRUNED')} were stopped "
-                f"early, {states.count('RUNNING')} are unfinished); raise --time-budget, look at {board.students} for "
+                f"no student has finished ({states.count('FAIL')} failed, "
+                f"{states.count('PRUNED') + states.count('PAUSED')} were stopped early, "
+                f"{states.count('RUNNING')} are unfinished); raise --time-budget, look at {board.students} for "
                 f"what went wrong, or go on with --resume {self.config.name}"
             )
         self.timing.begins("test scores")
@@ -301,7 +302,7 @@ class Session:
         self.timing.begins("report")
         add_test_scores(front, members, beside)
         repeats = sum(is_repeat(one.choice, self.space) for one in trials)
-        ending = Ending.of(ended, self.config, repeats, ends_apart(members))
+        ending = Ending.of(ended, self.config, repeats, ends_apart(members), len(trials))
         board.show()
         report = write_report(self.folder, self.config, board.records, board.beside, ending)
         ending.write(self.folder)

@@ -24,10 +24,12 @@ class Stopping:
         patience: finished students in which the hypervolume must have gained `GAIN`, or the search ends; 0 for no such
             end. The students of the start do not count: they are spread out to be a base, not to beat one another.
         volumes: those of earlier sessions.
+        since: how many of these do not count, beside those of the start: after more students were asked for, the ones
+            before are no reason to end once more.
     """
 
-    def __init__(self, patience: int, volumes: Iterable[float] = ()) -> None:
-        self._patience = patience
+    def __init__(self, patience: int, volumes: Iterable[float] = (), since: int = 0) -> None:
+        self._patience, self._since = patience, max(START, since)
         self._volumes = list(volumes)
 
     def stands(self, finished: int, volume: float) -> None:
@@ -35,9 +37,14 @@ class Stopping:
         self._volumes += [volume] * (finished - len(self._volumes))
 
     @property
+    def volume(self) -> float:
+        """The hypervolume with the last student; 0 without one."""
+        return self._volumes[-1] if self._volumes else 0.0
+
+    @property
     def stalled(self) -> bool:
         """Whether the hypervolume has gained less than `GAIN` over the last `patience` finished students."""
-        if self._patience <= 0 or len(self._volumes) < START + self._patience:
+        if self._patience <= 0 or len(self._volumes) < self._since + self._patience:
             return False
         return self._volumes[-1] < (1 + GAIN) * self._volumes[-1 - self._patience] or self._volumes[-1] <= 0
 

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -161,17 +162,22 @@ def run_student(
 
     Returns:
         The last report: `state` is COMPLETE, PRUNED where the time ended before the last stage began, or FAIL where
-        PESQ could not score its output.
+        PESQ could not score its output. Where `stopped` is "time" another run with more time goes on.
 
     Raises:
         ArithmeticError: the training diverged.
     """
     folder = job.folder(number)
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "result.json").exists():  # a driver that died before it heard of this
+    if (folder / "result.json").exists():
         result: dict[str, Any] = read_json(folder / "result.json")
-        report(result)
-        return result
+        # who waited to the end of a session has been promoted; who was cut short goes on in one that has time
+        in_time = job.deadline is None or time.time() < job.deadline
+        if not (result.get("stopped") == "halved" or (result.get("stopped") == "time" and in_time)):
+            report(result)  # a driver that died before it heard of this
+            return result
+        for name in ("result.json", "scores.json"):
+            (folder / name).unlink(missing_ok=True)
     began = time.time()
     config = train_config(job, number, choice)
     write_json(folder / "config.json", {"number": number, "choice": asdict(choice), "train": config.to_dict()})
@@ -189,13 +195,15 @@ def run_student(
     told = read_history(folder / "history.jsonl")
     if told:
         report(told[max(told)])  # whoever stopped the earlier run may not have heard it
-    for record in training.history:
+    # the earlier run may have ended between an epoch's checkpoint and its report: the network is as it was then
+    unscored = [one for one in training.history[-1:] if one.epoch not in told and training.progress.steps == 0]
+    for record in training.history[: len(training.history) - len(unscored)]:
         _check_loss(number, record)
         seconds += record.seconds
-        if record.epoch not in told:  # the earlier run ended between the epoch's checkpoint and its report
+        if record.epoch not in told:
             _tell(folder, epoch_metrics(record, seconds), report)
     rungs = rungs_of(job.rungs, config)
-    before, scoring = seconds, 0.0
+    before, scoring = seconds + sum(one.seconds for one in unscored), 0.0
     scored: tuple[int, Scores] | None = None
     stopped = ""
     with PesqPool(0) as pool:
@@ -207,7 +215,7 @@ def run_student(
             scoring += time.monotonic() - started
             return scores
 
-        for record in () if training.finished else training:
+        for record in chain(unscored, () if training.finished else training):
             seconds += record.seconds
             _check_loss(number, record)
             line = epoch_metrics(record, seconds)
@@ -247,9 +255,10 @@ def run_student(
 
 
 def leave_halved(folder: Path) -> dict[str, Any]:
-    """Ends a student that waits at a rung: writes its `result.json` and returns it.
+    """Says how a student stands that waits at a rung as the search ends: writes its `result.json` and returns it.
 
-    `pesq` is the best score on its way and `best_epoch` the epoch that has it. It is no result of its configuration.
+    `pesq` is the best score on its way and `best_epoch` the epoch that has it. It is no result of its configuration,
+    and if the student is run again it goes on from its checkpoint.
 
     Args:
         folder: of the student.

@@ -10,14 +10,15 @@ from search.certainty import is_repeat, wanted
 from search.clock import Clock
 from search.follow import Follower
 from search.halving import Rungs
-from search.halving_scheduler import HalvingScheduler, end_paused
+from search.halving_scheduler import HalvingScheduler, leave_paused
+from search.history import read_history, share_left
 from search.live import LiveTable
 from search.proposals import Proposals
 from search.repeats import RepeatSearcher
 from search.searcher import BROKEN, TuneSearcher
 from search.signals import Signals
 from search.space import Choice
-from search.stopping import Ended, Stopping
+from search.stopping import Ended
 from search.student import StudentJob
 from search.tuning import tune_students
 
@@ -62,44 +63,61 @@ class Students:
         """
         config, space, epochs = self._config, self._space, self._job.train.epochs
         reserve = self._reserve + self._for_repeats
-        queue = [(one.number, one.choice) for one in self._proposals.unfinished()]
-        left = {choice for _, choice in queue}
-        past = self._board.volumes(self._proposals.trials(), config.patience + 1) if config.patience else []
-        stopping = Stopping(config.patience, past)
-        self._board.hypervolume = past[-1] if past else 0.0
-        why: Ended | None = None
+        queue = [(one.number, one.choice) for one in self._board.resumable(self._proposals.trials())]
+        stopping = self._board.stopping(self._proposals.trials())
+        self._board.hypervolume = stopping.volume
+        late: set[Choice] = set()  # for whom there is no time
+
+        def stalled() -> bool:
+            stopping.stands(self._finished(), self._board.hypervolume)
+            return stopping.stalled
 
         def may_start(choice: Choice) -> bool:
-            nonlocal why
-            if self._signals.caught is not None:
+            if self._signals.caught is not None or choice in late:
                 return False
             trials = self._proposals.trials()
-            if choice not in left:  # whoever was begun is brought to its end
-                stopping.stands(self._finished(), self._board.hypervolume)
-                if stopping.stalled:
-                    why = "patience"
-                    return False
             first = not searcher.started and all(one.state != "COMPLETE" for one in trials)
             # a student that an earlier session has begun for certainty has that time, too
             kept = self._reserve if is_repeat(choice, space) else reserve
-            fits = self._clock.fits(choice, epochs, kept, first=first)
+            begun = next((one.number for one in trials if one.choice == choice), None)
+            share = 1.0 if begun is None else self._left(begun, choice)
+            fits = self._clock.fits(choice, epochs, kept, first=first, share=share)
             if not fits:
-                why = "time budget"
+                late.add(choice)
             return fits
 
         searcher = TuneSearcher(
             self._proposals, may_start=may_start, limit=config.trials, queue=queue, rungs=self._rungs,
-            spare=self._job.deadline is not None,
+            spare=self._job.deadline is not None, stalled=stalled,
         )  # fmt: skip
         follower = self._train(searcher, max(1, config.trials - self._finished()), self._rungs)
         if self._signals.caught is not None:
             return "stopped"
-        end_paused(self._proposals, self._job.folder, follower.halved)
-        if why is not None:
-            return why
-        begun = [one for one in self._proposals.trials() if not is_repeat(one.choice, space)]
-        failed = min(sum(one.state == "FAIL" for one in begun), config.trials)
-        return "trials" if len(begun) - failed >= config.trials else "all tried"
+        leave_paused(self._proposals, self._job.folder, follower.halved)
+        return self._why(late, stalled=stalled())
+
+    def _left(self, number: int, choice: Choice) -> float:
+        """The share of its training that a student that was begun has still before it."""
+        told = read_history(self._job.folder(number) / "history.jsonl")
+        return share_left(told, choice.training(self._job.train))
+
+    def _why(self, late: set[Choice], *, stalled: bool) -> Ended:
+        """What ended the search.
+
+        Args:
+            late: for whom there was no time. Those that wait at a rung are stopped by that, whatever time there is.
+            stalled: whether the front no longer grows.
+        """
+        trials = self._proposals.trials()
+        if any(one.cut or one.choice in late for one in self._board.resumable(trials)):
+            return "time budget"  # it may have begun all, but has not ended them
+        begun = [one for one in trials if not is_repeat(one.choice, self._space)]
+        failed = min(sum(one.state == "FAIL" for one in begun), self._config.trials)
+        if len(begun) - failed >= self._config.trials:
+            return "trials"
+        if late - {one.choice for one in trials}:  # a new one
+            return "time budget"
+        return "patience" if stalled else "all tried"
 
     def repeat(self) -> int:
         """Trains the front and its near rivals by other seeds, as long as there is time. Returns how many it began.
@@ -135,7 +153,7 @@ class Students:
 
     def _finished(self) -> int:
         trials = self._proposals.trials()
-        return sum(one.state in ("COMPLETE", "PRUNED") and not is_repeat(one.choice, self._space) for one in trials)
+        return len(self._board.ended(trials))
 
     def _train(self, searcher: TuneSearcher, planned: int, rungs: Rungs | None = None) -> Follower:
         table = LiveTable(self._console, self._job.train.epochs, planned, self._job.deadline)

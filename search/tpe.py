@@ -62,10 +62,10 @@ class Tpe:
         for trial in trials:
             if trial.state == "FAIL" or trial.elsewhere:  # scores by other settings cannot be ranked with these
                 continue
-            told = trial.pesq if trial.state == "COMPLETE" else None
+            told = trial.pesq if trial.state == "COMPLETE" and not trial.cut else None
             values = None if told is None else [told, math.log10(paper_gmac(trial.choice.size))]
             params = self._coordinates.of(trial.choice, trial.number)
-            state = TrialState["PRUNED" if trial.state == "PAUSED" else trial.state]
+            state = TrialState["RUNNING" if trial.cut else "PRUNED" if trial.state == "PAUSED" else trial.state]
             study.add_trial(create_trial(state=state, values=values, params=params, distributions=distributions))
         for _ in range(ASKS):
             yield self._coordinates.choice(study.ask(distributions).params)

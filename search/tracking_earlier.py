@@ -18,7 +18,9 @@ Student = tuple[dict[str, str], float]
 
 
 def earlier_students(uri: str, experiment: str, name: str, data: str) -> list[Student]:
-    """Parameters and validation PESQ of an earlier search's finished students, in the order of their numbers.
+    """Parameters and validation PESQ of an earlier search's students, in the order of their numbers.
+
+    Those that were trained to their end: what one scored that the time cut short is no score of its settings.
 
     Args:
         uri: of the tracking store.
@@ -65,7 +67,8 @@ def earlier_students(uri: str, experiment: str, name: str, data: str) -> list[St
 
 def _students(client: MlflowClient, parent: Run) -> list[Student]:
     runs = _runs(client, parent.info.experiment_id, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
-    finished = [run for run in runs if run.data.tags.get("result") == "COMPLETE" and "pesq" in run.data.metrics]
+    whole = [run for run in runs if run.data.tags.get("stopped") != "time"]  # the others had fewer epochs than they say
+    finished = [run for run in whole if run.data.tags.get("result") == "COMPLETE" and "pesq" in run.data.metrics]
     finished.sort(key=lambda run: int(run.data.tags["trial"]))
     return [(dict(run.data.params), float(run.data.metrics["pesq"])) for run in finished]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from data.files import read_json
+from data.files import read_json, write_json
 from search.beside import Beside
 from search.board import Board
 from search.config import SearchConfig
@@ -68,10 +68,84 @@ def test_more_that_is_asked_for_is_something_to_do(config: SearchConfig, ended: 
     assert make(replace(config, **changes)).nothing_left(ended) is None
 
 
+@pytest.fixture
+def stalled(config: SearchConfig, trained: Callable[..., list[Proposal]], tmp_path: Path) -> list[Proposal]:
+    """The students of a search that ended on patience with 20 of its 40 students."""
+    proposals = trained(1.8, *[1.2] * 19)
+    (tmp_path / "students").mkdir()
+    for one in proposals:
+        (tmp_path / f"{one.number:04d}").rename(tmp_path / "students" / f"{one.number:04d}")
+    board = make(replace(config, trials=40, patience=10))
+    board.gather(proposals)
+    for record in board.front:
+        record["pesq_test"] = 1.4
+    write_front(config.folder, board.records)
+    Ending("patience", "so", 0, None, trials=40, begun=20).write(config.folder)
+    return proposals
+
+
+def test_search_that_ended_on_patience_goes_on_when_more_students_or_patience_are_asked_for(
+    config: SearchConfig, stalled: list[Proposal]
+) -> None:
+    same = replace(config, trials=40, patience=10)
+    assert make(same).nothing_left(stalled) is not None
+    assert make(replace(same, trials=60)).nothing_left(stalled) is None
+    assert make(replace(same, patience=11)).nothing_left(stalled) is None
+
+
+def test_patience_counts_from_the_first_student_of_those_asked_for_anew(
+    config: SearchConfig, stalled: list[Proposal]
+) -> None:
+    board = make(replace(config, trials=60, patience=10))
+    new = [Proposal(number, replace(stalled[0].choice, alpha=number / 40), "COMPLETE", 1.2) for number in range(20, 30)]
+    assert not board.stopping([*stalled, *new[:9]]).stalled, "an interrupted session goes on counting"
+    assert board.stopping([*stalled, *new]).stalled
+
+
 def test_student_that_was_left_unfinished_is_something_to_do(config: SearchConfig, ended: list[Proposal]) -> None:
     for state in ("RUNNING", "PAUSED"):
         changed: Any = replace(ended[1], state=state)
         assert make(config).nothing_left([ended[0], changed, ended[2]]) is None
+
+
+def test_student_that_waits_is_trained_on_by_a_session_with_time_or_with_more_students_alone(
+    config: SearchConfig, ended: list[Proposal]
+) -> None:
+    waiting = [ended[0], replace(ended[1], state="PAUSED"), ended[2]]
+    board = make(replace(config, time_budget=None))
+    board.gather(waiting)
+    for record in board.front:
+        record["pesq_test"] = 1.4
+    write_front(config.folder, board.records)
+    assert make(replace(config, time_budget=None)).nothing_left(waiting) is not None
+    assert make(replace(config, time_budget=None, trials=4)).nothing_left(waiting) is None
+    assert make(replace(config, time_budget=60.0)).nothing_left(waiting) is None
+
+
+def test_student_that_the_time_cut_short_is_something_to_do_as_long_as_its_checkpoint_is_there(
+    config: SearchConfig, ended: list[Proposal]
+) -> None:
+    cut = [*ended[:2], replace(ended[2], cut=True)]
+    assert make(config).nothing_left(cut) is not None
+    (config.folder / "students" / "0002" / "last.pt").touch()
+    assert make(config).resumable(cut) == cut[2:]
+    assert make(config).nothing_left(cut) is None
+    assert len(make(config).volumes(cut, 9)) == 2
+
+
+def test_student_that_ends_by_the_time_keeps_its_checkpoint(config: SearchConfig, ended: list[Proposal]) -> None:
+    folder = config.folder / "students" / "0001"
+    (folder / "last.pt").touch()
+    write_json(folder / "result.json", read_json(folder / "result.json") | {"stopped": "time"})
+    make(config).finished(1, [ended[0], replace(ended[1], state="RUNNING", pesq=None), ended[2]])
+    assert (folder / "last.pt").exists()
+
+
+def test_students_that_were_stopped_early_count_for_no_patience(config: SearchConfig, ended: list[Proposal]) -> None:
+    board = make(config)
+    for state in ("PAUSED", "PRUNED"):
+        early: Any = [replace(one, number=one.number + 3, state=state) for one in ended]
+        assert len(board.volumes([*ended, *early], 9)) == 3
 
 
 def test_front_without_test_scores_is_something_to_do(config: SearchConfig, ended: list[Proposal]) -> None:

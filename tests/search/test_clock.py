@@ -35,6 +35,16 @@ def test_left_counts_from_the_commands_start() -> None:
     assert clock(budget=None).left() == float("inf")
 
 
+def test_student_that_goes_on_needs_time_for_what_is_left_and_for_its_score() -> None:
+    whole = clock().student_seconds(choice(), 100)
+    scored = 1.5 * clock().scoring_seconds(SMALL, 200.0) + 2.0
+    now = clock(budget=60.0 + 0.1 * whole + scored + 5)
+    assert not now.fits(choice(), 100, 60.0)
+    assert now.fits(choice(), 100, 60.0, share=0.1)
+    assert not now.fits(choice(), 100, 60.0, share=0.2)
+    assert not clock(budget=60.0 + 0.5 * scored).fits(choice(), 100, 60.0, share=0.0)
+
+
 def test_more_time_never_means_fewer_epochs() -> None:
     fitted = [clock(budget=budget).epochs(CHOICES, 60.0, 100) for budget in range(0, 6000, 100)]
     assert fitted == sorted(fitted)

@@ -137,6 +137,17 @@ def test_a_student_that_waits_or_was_stopped_counts_as_behind_the_front() -> Non
         assert expected < before._process.predict(before._of([best]))[0]
 
 
+@pytest.mark.parametrize("state", ["PRUNED", "COMPLETE"])
+def test_student_that_the_time_cut_short_counts_as_one_in_training(state: str) -> None:
+    trials = [trial(i, choice) for i, choice in enumerate(run("ehvi", 10))]
+    best = first(Ehvi(space(), 0), trials)
+    cut = replace(trial(10, best, state), pesq=0.5 if state == "COMPLETE" else None, cut=True)
+    models = [_Model(space(), [*trials, one], [best], 0.0) for one in (cut, trial(10, best, "RUNNING"))]
+    means = [model._process.predict(model._of([best]))[0] for model in models]
+    assert means[0] == pytest.approx(means[1])
+    assert first(Ehvi(space(), 0), [*trials, cut]) != best
+
+
 def test_fewer_students_are_proposed_where_students_fail() -> None:
     good = [trial(i, choice) for i, choice in enumerate(run("random", 12)) if choice.kd_method != "linear"]
     failed = [

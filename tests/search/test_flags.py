@@ -171,11 +171,16 @@ def test_own_corpora_are_certain_by_default_and_the_demo_and_the_paper_are_not()
         config_of("--repeat-front", "-1")
 
 
+def test_repeats_are_all_trained_to_their_end_whether_a_flag_or_a_file_asks_for_them(tmp_path: Path) -> None:
+    for text, flags in (("repeats: 3", []), ("bi_freq: false", ["--repeats", "3"])):
+        config = config_of(*FOLDERS, "--space", space_file(tmp_path, text), *flags)
+        assert (config.repeats, config.halving, config.patience) == (3, False, 0)
+
+
 def test_searches_that_are_to_go_through_everything_have_no_patience_by_default() -> None:
     assert config_of().patience == PATIENCE
     assert config_of("--sampler", "random").patience == PATIENCE
     assert config_of("--sampler", "grid").patience == 0
-    assert config_of("--repeats", "3").patience == 0
     assert config_of("--sampler", "grid", "--patience", "12").patience == 12
     assert config_of("--patience", "0").patience == 0
     with pytest.raises(InputError, match="--patience must be 0 or more but is -2"):

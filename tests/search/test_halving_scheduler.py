@@ -16,7 +16,7 @@ from analysis.front import pareto_mask
 from data.files import read_json
 from model.macs import Budget, paper_gmac
 from search.halving import Rungs
-from search.halving_scheduler import HalvingScheduler, end_paused
+from search.halving_scheduler import HalvingScheduler, leave_paused
 from search.proposals import Proposals
 from search.searcher import TuneSearcher
 from search.space import Choice, Space
@@ -139,7 +139,7 @@ def test_rungs_survive_a_search_that_is_stopped(tmp_path: Path) -> None:
     assert later.states() == search.states()
 
 
-def test_students_that_still_wait_at_the_end_are_pruned_and_say_so(tmp_path: Path) -> None:
+def test_students_that_still_wait_at_the_end_say_so_and_go_on_waiting(tmp_path: Path) -> None:
     search = Search(tmp_path)
     trial = search.next()
     behind(search, Choice(**trial.config["choice"]))
@@ -148,13 +148,19 @@ def test_students_that_still_wait_at_the_end_are_pruned_and_say_so(tmp_path: Pat
     search.next()  # in training
     ended: list[tuple[int, dict[str, Any]]] = []
     folder = search.students / "0000"
-    assert end_paused(search.proposals, lambda number: folder, lambda *one: ended.append(one)) == [0]
-    assert search.states() == ["PRUNED", "RUNNING"]
+    assert leave_paused(search.proposals, lambda number: folder, lambda *one: ended.append(one)) == [0]
+    assert search.states() == ["PAUSED", "RUNNING"]
     assert ended == [(0, read_json(folder / "result.json"))]
     assert ended[0][1] == {
         "pesq": 1.2, "state": "PRUNED", "epoch": 3, "best_epoch": 2, "seconds": 4.5, "final": True, "stopped": "halved",
     }  # fmt: skip
-    assert end_paused(search.proposals, lambda number: folder, lambda *one: ended.append(one)) == []
+    longer = Search(tmp_path)
+    assert longer.rungs.paused() == [0]
+    for number in range(20):  # worse ones
+        log_cost = float(np.log10(paper_gmac(Choice(**trial.config["choice"]).size)))
+        longer.rungs.report(2000 + number, log_cost, 0, 1.0)
+    assert longer.next().config["number"] == 1, "who was left in training comes first"
+    assert longer.next().config == trial.config
 
 
 def test_copy_that_tune_keeps_with_the_experiment_decides_nothing(tmp_path: Path) -> None:

@@ -54,6 +54,15 @@ def test_students_that_may_still_train_keep_theirs(
     assert (2 in left(tmp_path, "last.pt")) == kept
 
 
+def test_student_that_the_time_cut_short_keeps_what_it_goes_on_from(tmp_path: Path, proposals: list[Proposal]) -> None:
+    proposals[2] = replace(proposals[2], cut=True)
+    records = student_records(tmp_path, proposals)
+    Keeping(tmp_path, everything=False).clean(proposals, records)
+    assert 2 in left(tmp_path)
+    assert 2 in left(tmp_path, "last.pt")
+    assert all(record["checkpoint"] for record in records)
+
+
 def test_student_that_has_not_said_how_it_ended_keeps_its_checkpoint(tmp_path: Path, proposals: list[Proposal]) -> None:
     (tmp_path / "0002" / "result.json").rename(tmp_path / "elsewhere")
     (tmp_path / "0002" / "scores.json").unlink()

@@ -13,6 +13,7 @@ from data.errors import InputError
 from model.ftjnf import Size
 from model.macs import Budget, paper_gmac
 from search.dimensions import SETTINGS, Dimension
+from search.proposal import FinalState
 from search.proposals import Proposals
 from search.space import Choice, Space, parse_sizes
 from search.start import START
@@ -139,6 +140,24 @@ def test_telling_twice_changes_nothing(tmp_path: Path) -> None:
     proposals.tell(0, 2.5)
     proposals.tell(0, None, "FAIL")
     assert (proposals.trials()[0].state, proposals.trials()[0].pesq) == ("COMPLETE", 1.5)
+
+
+@pytest.mark.parametrize(("state", "pesq"), [("COMPLETE", 1.5), ("PRUNED", None)])
+def test_student_that_the_time_cut_short_has_ended_until_it_goes_on(
+    tmp_path: Path, state: FinalState, pesq: float | None
+) -> None:
+    proposals = Proposals(space(), tmp_path / "study.journal")
+    proposals.propose(0)
+    proposals.tell(0, pesq, state, cut=True)
+    for known in (proposals, Proposals(space(), tmp_path / "study.journal")):
+        (one,) = known.trials()
+        assert (one.state, one.pesq, one.cut) == (state, pesq, True)
+        assert known.unfinished() == []
+    assert proposals.go_on(0) == one.choice
+    assert [(one.state, one.pesq, one.cut) for one in proposals.trials()] == [("RUNNING", None, False)]
+    proposals.tell(0, 1.7)
+    proposals.tell(0, 1.5, cut=True)
+    assert [(one.state, one.pesq, one.cut) for one in proposals.trials()] == [("COMPLETE", 1.7, False)]
 
 
 def test_pruned_and_failed_students_do_not_stop_the_sampler(tmp_path: Path) -> None:

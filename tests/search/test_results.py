@@ -80,6 +80,15 @@ def test_student_without_a_score_is_no_record(tmp_path: Path) -> None:
     assert training_record(tmp_path / "0001", 1, finished(tmp_path, 1, None)) is None
 
 
+def test_training_that_the_time_cut_short_counts_only_where_there_is_no_other(tmp_path: Path) -> None:
+    choice = finished(tmp_path, 0, 1.2)
+    finished(tmp_path, 1, 1.6)
+    cut = replace(proposal(0, choice), cut=True)
+    assert [one["pesq_val"] for one in student_records(tmp_path, [cut])] == [1.2]
+    (record,) = student_records(tmp_path, [cut, proposal(1, replace(choice, repeat=1))])
+    assert (record["pesq_val"], record["trials"]) == (1.6, [1])
+
+
 def test_student_whose_weights_were_removed_keeps_its_record(tmp_path: Path) -> None:
     choice = finished(tmp_path, 2, 1.6)
     content = json.loads((tmp_path / "0002" / "scores.json").read_text())

@@ -9,7 +9,7 @@ from data.files import write_json
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
 from search.proposal import Proposal
-from search.resume import check_trials
+from search.resume import check_trials, more_of
 from search.space import Choice
 
 
@@ -53,6 +53,12 @@ def test_fewer_trials_than_were_begun_are_refused_and_failed_ones_do_not_count(c
     check_trials(config, begun)
     with pytest.raises(InputError, match="--trials 20 is fewer than the 21 students that x has begun already"):
         check_trials(config, [*begun, Proposal(22, choice, "RUNNING", None)])
+
+
+def test_what_goes_on_with_an_ended_search_depends_on_what_ended_it() -> None:
+    assert more_of("trials") == "--trials with a larger number goes on with it."
+    assert "--patience" in more_of("patience")
+    assert "--trials" not in more_of("all tried")
 
 
 def test_search_of_an_earlier_version_without_these_settings_goes_on(config: SearchConfig, tmp_path: Path) -> None:

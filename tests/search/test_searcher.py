@@ -72,6 +72,17 @@ def test_a_student_that_may_not_start_ends_the_search_and_is_not_recorded(propos
     assert proposals.trials() == []
 
 
+def test_nothing_new_begins_while_it_has_stalled_which_a_student_in_training_may_change(proposals: Proposals) -> None:
+    held: list[bool] = [False, True, True, False, True]
+    searcher = TuneSearcher(proposals, stalled=lambda: held.pop(0))
+    assert searcher.suggest("a") != FINISHED
+    assert [searcher.suggest("b"), searcher.suggest("b")] == [None, None]
+    searcher.on_trial_complete("a", {"state": "COMPLETE", "pesq": 1.5})
+    assert searcher.suggest("b") != FINISHED
+    searcher.on_trial_complete("b", {"state": "COMPLETE", "pesq": 1.5})
+    assert searcher.suggest("c") == FINISHED
+
+
 def test_unfinished_students_come_first_and_count_towards_the_limit(proposals: Proposals) -> None:
     waiting = [(number, proposals.propose(number)) for number in range(2)]
     searcher = TuneSearcher(proposals, queue=waiting, limit=3)
@@ -106,6 +117,19 @@ def test_results_that_name_their_end_are_told_and_errors_are_not(proposals: Prop
     searcher.on_trial_complete("d", {"state": "COMPLETE"})
     assert states(proposals) == ["COMPLETE", "PRUNED", "RUNNING", "FAIL"]
     assert proposals.trials()[0].pesq == 1.5
+
+
+def test_student_that_the_time_cut_short_may_go_on_in_a_later_search(proposals: Proposals) -> None:
+    searcher = TuneSearcher(proposals, limit=1)
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", {"state": "COMPLETE", "pesq": 1.5, "stopped": "time"})
+    assert [(one.state, one.cut) for one in proposals.trials()] == [("COMPLETE", True)]
+    queue = [(one.number, one.choice) for one in proposals.trials()]
+    late = TuneSearcher(proposals, queue=queue, limit=1, may_start=lambda choice: False)
+    assert late.suggest("b") == FINISHED
+    assert states(proposals) == ["COMPLETE"], "it keeps what it has"
+    assert TuneSearcher(proposals, queue=queue, limit=1).suggest("c")["number"] == 0
+    assert states(proposals) == ["RUNNING"]
 
 
 def test_errors_in_a_row_end_the_search_and_leave_their_students_to_a_later_one(tmp_path: Path) -> None:

@@ -268,7 +268,7 @@ def test_machine_that_fails_students_ends_the_search_and_leaves_them_to_a_later_
     assert [one.state for one in Proposals(space, config.folder / "study.journal").trials()] == ["RUNNING"] * 3
 
 
-def test_students_that_wait_go_on_waiting_over_a_signal_and_are_pruned_at_the_end(
+def test_students_that_wait_go_on_waiting_over_a_signal_and_over_the_end(
     opened: Open, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting: list[list[int]] = []
@@ -302,5 +302,5 @@ def test_students_that_wait_go_on_waiting_over_a_signal_and_are_pruned_at_the_en
         session.run()
     assert waiting == [[], [0]]
     journal = Proposals(config.space(5), config.folder / "study.journal")
-    assert [one.state for one in journal.trials()] == ["PRUNED"]
+    assert [one.state for one in journal.trials()] == ["PAUSED"]
     assert read_json(config.folder / "students" / "0000" / "result.json")["stopped"] == "halved"

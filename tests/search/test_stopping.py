@@ -24,6 +24,17 @@ def test_students_of_the_start_are_no_reason_to_end() -> None:
     assert Stopping(3, [0.5] * (START + 3)).stalled
 
 
+def test_students_before_more_were_asked_for_are_no_reason_to_end_again() -> None:
+    volumes = [0.5] * (START + 10)
+    assert Stopping(3, volumes).stalled
+    stopping = Stopping(3, volumes, since=START + 10)
+    for n in range(1, 4):
+        assert not stopping.stalled
+        stopping.stands(START + 10 + n, 0.5)
+    assert stopping.stalled
+    assert stopping.volume == 0.5
+
+
 def test_search_without_patience_never_stalls() -> None:
     assert not Stopping(0, [0.5] * 1000).stalled
 

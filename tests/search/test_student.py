@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -229,7 +230,7 @@ def test_student_that_ends_at_a_rung_goes_on_as_if_it_had_not(make_job: Job, tmp
     assert again[-1]["pesq"] == expected["pesq"]
 
 
-def test_student_that_waits_to_the_end_leaves_its_best_score_and_is_not_trained_again(
+def test_student_that_waits_to_the_end_leaves_its_best_score_and_is_trained_on_when_it_is_promoted(
     make_job: Job, tmp_path: Path
 ) -> None:
     job = make_job(tmp_path, rungs=(1,))
@@ -239,7 +240,10 @@ def test_student_that_waits_to_the_end_leaves_its_best_score_and_is_not_trained_
     assert result.items() >= {"state": "PRUNED", "stopped": "halved", "epoch": 1, "best_epoch": 1}.items()
     assert result["pesq"] == reports[0]["pesq"]
     assert result["seconds"] == reports[0]["seconds"]
-    assert run(job, LINEAR) == [result]
+    again = run(job, LINEAR)
+    assert [report["epoch"] for report in again[:-1]] == [1, 2, 3, 4], "from its checkpoint on"
+    assert again[-1]["state"] == "COMPLETE"
+    assert again[-1] == read_json(job.folder(0) / "result.json")
 
 
 @pytest.mark.parametrize("reports", [1, 3])
@@ -256,19 +260,25 @@ def test_student_killed_and_run_again_is_the_one_that_was_not(make_job: Job, tmp
         assert again[-1][name] == expected[name]
 
 
-def test_epoch_that_was_trained_but_not_reported_is_reported_later(
-    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("choice", [NONE, LINEAR])
+def test_epoch_that_was_trained_but_not_reported_is_scored_and_reported_later(
+    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: Choice
 ) -> None:
     def killed(*_: Any, **__: Any) -> Scores:
         raise Killed
 
-    job = make_job(tmp_path)
+    whole, job = make_job(tmp_path / "whole", rungs=(1,)), make_job(tmp_path / "killed", rungs=(1,))
+    *expected, _ = run(whole, choice)
+    assert (expected[0]["epoch"], expected[0]["rung"]) == (1, 0)
     with monkeypatch.context() as patch:
         patch.setattr(search.student, "score", killed)  # after the checkpoint, before the report
         with pytest.raises(Killed):
-            run_student(job, 0, LINEAR, lambda report: None)
-    assert [report["epoch"] for report in run(job, LINEAR)[:-1]] == [1, 2, 3, 4]
-    assert [line["epoch"] for line in history(job)] == [1, 2, 3, 4]
+            run_student(job, 0, choice, lambda report: None)
+    assert not (job.folder(0) / "history.jsonl").exists()
+    *again, _ = run(job, choice)
+    for name in ("epoch", "rung", "pesq"):
+        assert [report.get(name) for report in again] == [report.get(name) for report in expected]
+        assert [line.get(name) for line in history(job)] == [report.get(name) for report in expected]
 
 
 def test_line_of_the_history_that_a_crash_has_torn_is_told_again(make_job: Job, tmp_path: Path) -> None:
@@ -334,6 +344,21 @@ def test_time_that_ends_in_the_last_stage_gives_the_score_of_the_best_epoch_so_f
         assert (final["state"], final["stopped"], final["epoch"], final["best_epoch"]) == ("COMPLETE", "time", 1, 1)
         assert final["pesq"] > 1
         assert (job.folder(number) / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize("choice", [NONE, LINEAR])
+def test_student_that_the_time_cut_short_goes_on_when_there_is_more(
+    make_job: Job, tmp_path: Path, choice: Choice
+) -> None:
+    whole, cut = make_job(tmp_path / "whole"), make_job(tmp_path / "cut", deadline=0.0)
+    *_, expected = run(whole, choice)
+    result = run(cut, choice)[-1]
+    assert run(cut, choice) == [result], "it is asked again, and there is no more time"
+    again = run(replace(cut, deadline=time.time() + 1e6), choice)
+    assert [report["epoch"] for report in again[:-1]] == list(range(1, expected["epoch"] + 1))
+    assert best_weights(cut) == best_weights(whole)
+    assert (again[-1]["pesq"], again[-1]["stopped"]) == (expected["pesq"], "")
+    assert run(cut, choice) == [again[-1]]
 
 
 def test_start_comes_from_the_seed_and_from_the_teacher_or_not(make_job: Job, tmp_path: Path) -> None:

@@ -111,11 +111,12 @@ def test_scores_are_read_from_the_runs_of_a_search_on_the_same_data_alone(tmp_pa
     assert not (tmp_path / "mlflow.db").exists()
     tracker = Tracker(uri, "students", tmp_path / "first")
     tracker.open("first", {"budget": "1.0GMAC"}, {"data_digest": "digest"})
-    for number, result in enumerate(("COMPLETE", "PRUNED", "COMPLETE")):
+    for number, result in enumerate(("COMPLETE", "PRUNED", "COMPLETE", "COMPLETE")):
         tracker.student(number, params(CHOICE, trial=number), "a student")
         tracker.log(number, {"pesq": 1.1}, 1)
         tracker.log(number, {"pesq": 1.2 + number / 100}, 2)
-        tracker.tag_student(number, {"result": result})
+        # the score of the last one is of fewer epochs than its parameters say
+        tracker.tag_student(number, {"result": result, "stopped": "time" if number == 3 else "no"})
         tracker.end_student(number, "FINISHED")
     tracker.close("FINISHED")
     students = earlier_students(uri, "students", "first", "digest")
