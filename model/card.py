@@ -197,7 +197,8 @@ half, so that windows before and after the processing add up to one.
   `h`, `c` (1, {K}, {T}), zeros at first. Out: `enhanced` (1, {K}, 2), and `h_out`, `c_out` for the next frame.
 {int8}
 - `student.c`, `student.h`: the same in C99 with the weights in it, for frames or for hops of samples.
-- `run_frame.py`: a wav file in, a wav file out; `python run_frame.py in.wav out.wav`.
+- `run_frame.py`: a wav file in, a wav file out; `python run_frame.py in.wav out.wav`. It takes {M} channels at {rate} Hz
+  of integers (PCM) of 16, 24 or 32 bits or of floats of 32 bits, and gives floats.
 - `golden.npz`: {frames} frames with the start state and the output to expect, to check another implementation.
 - `student.safetensors`: the weights. `config.json`: all of this for programs.
 

@@ -32,7 +32,8 @@ def run(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("subtype", "form"), [("PCM_16", "WAV"), ("FLOAT", "WAV"), ("PCM_16", "WAVEX"), ("FLOAT", "WAVEX")]
+    ("subtype", "form"),
+    [(subtype, form) for subtype in ("PCM_16", "PCM_24", "PCM_32", "FLOAT") for form in ("WAV", "WAVEX")],
 )
 def test_a_wav_file_comes_out_as_the_network_enhances_it(
     subtype: str, form: str, student: Folder, tmp_path: Path
@@ -56,7 +57,8 @@ def test_a_wav_file_comes_out_as_the_network_enhances_it(
     [
         ((800, 2), 16000, "PCM_16", "has 2 channels at 16000 Hz; the student needs 5 at 16000 Hz"),
         ((800, 5), 48000, "PCM_16", "has 5 channels at 48000 Hz"),
-        ((800, 5), 16000, "PCM_24", "samples of 24 bits"),
+        ((800, 5), 16000, "PCM_U8", "samples of 8 bits, format 1; convert it to integers of 16, 24 or 32 bits"),
+        ((800, 5), 16000, "DOUBLE", "samples of 64 bits, format 3"),
         ((0, 5), 16000, "PCM_16", "is empty"),
     ],
 )
@@ -69,6 +71,27 @@ def test_a_file_of_another_kind_is_refused_in_one_sentence(
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "word", "says"),
+    [
+        (22, b"\x00\x00", "is no wav file"),  # no channels
+        (20, b"\xfe\xff", "samples of 16 bits, format 65534"),  # extensible, but the head is too short for that
+        (16, b"\x04\x00", "is no wav file"),  # a head of four bytes
+    ],
+)
+def test_a_wav_file_with_a_broken_head_is_refused_in_one_sentence(
+    place: int, word: bytes, says: str, student: Folder, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "in.wav", np.zeros((800, 5)), 16000, subtype="PCM_16")
+    content = bytearray((tmp_path / "in.wav").read_bytes())
+    content[place : place + 2] = word
+    (tmp_path / "in.wav").write_bytes(content)
+    done = run(student[1], tmp_path / "in.wav", tmp_path / "out.wav")
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_what_is_no_wav_file_is_refused(student: Folder, tmp_path: Path) -> None:
