@@ -11,8 +11,12 @@ import pytest
 import soundfile
 import torch
 
+from model.c_source import c_compiler
+from model.c_student import CStudent
+from model.enhance import main as enhance
 from model.export import export_student
 from model.ftjnf import FTJNF, Size
+from model.proof import probe_signal
 
 Folder = tuple[FTJNF, Path]
 
@@ -50,6 +54,34 @@ def test_a_wav_file_comes_out_as_the_network_enhances_it(
     assert (rate, enhanced.shape) == (16000, (5000,))
     assert np.abs(expected).max() > 1e-2
     np.testing.assert_allclose(enhanced, expected, atol=1e-5)
+
+
+@pytest.mark.skipif(c_compiler() is None, reason="no C compiler is here")
+def test_the_command_the_program_and_the_c_student_enhance_a_recording_alike(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    net, folder = FTJNF(Size(8, 4)).eval(), tmp_path / "student"
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(2)  # the masks of a fresh network hardly depend on its input
+    export_student(net, {}, folder)
+    soundfile.write(tmp_path / "in.wav", probe_signal(5, 16_100).T, 16_000, subtype="PCM_16")
+    heard, _ = soundfile.read(tmp_path / "in.wav", dtype="float32")
+
+    enhance([str(folder), str(tmp_path / "in.wav"), str(tmp_path / "command.wav")])
+    by_command, rate = soundfile.read(tmp_path / "command.wav", dtype="float32")
+    done = run(folder, tmp_path / "in.wav", tmp_path / "program.wav")
+    assert done.returncode == 0, done.stderr
+    by_program, _ = soundfile.read(tmp_path / "program.wav", dtype="float32")
+    device = CStudent(folder, net.size)
+    hops = np.pad(heard, ((0, -len(heard) % 256 + 256), (0, 0))).reshape(-1, 256, 5)
+    by_c = np.concatenate([device.hop(hop) for hop in hops])[256 : 256 + len(heard)]
+
+    assert rate == 16_000
+    assert by_command.shape == by_program.shape == by_c.shape == (16_100,)
+    assert np.abs(by_program).max() > 1e-2
+    assert np.abs(by_program - heard[:, 0]).max() > 1e-2
+    np.testing.assert_allclose(by_c, by_program, atol=1e-5)
+    np.testing.assert_allclose(by_command, by_program, atol=1 / 32768)  # its file is of 16 bits, as the input is
 
 
 @pytest.mark.parametrize(
