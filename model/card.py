@@ -178,6 +178,7 @@ microphone, channel 0. Its F-LSTM runs in {direction} over frequency.
 |---|---|
 | parameters | {parameters} ({fp32_bytes} bytes as float32) |
 | state carried between frames | {state_bytes} bytes |
+| constants in C: padded weights, window and FFT tables | {c_constant_bytes} bytes, and the code |
 | memory of a stream in C, working memory included | {c_state_bytes} bytes |
 | on the axis of the paper's Table 1 | {paper_gmac:.3f} GMAC |
 | true cost | {gmac_per_s:.3f} GMAC/s = {mmac_per_frame:.2f} MMAC/frame ({hop_ms} ms) |
@@ -197,8 +198,8 @@ half, so that windows before and after the processing add up to one.
   `h`, `c` (1, {K}, {T}), zeros at first. Out: `enhanced` (1, {K}, 2), and `h_out`, `c_out` for the next frame.
 {int8}
 - `student.c`, `student.h`: the same in C99 with the weights in it, for frames or for hops of samples.
-- `run_frame.py`: a wav file in, a wav file out; `python run_frame.py in.wav out.wav`. It takes {M} channels at {rate} Hz
-  of integers (PCM) of 16, 24 or 32 bits or of floats of 32 bits, and gives floats.
+- `run_frame.py`: a wav file in, a wav file out; `python run_frame.py in.wav out.wav`. It takes {M} channels at {rate}
+  Hz, of integers (PCM) of 16, 24 or 32 bits or of floats of 32 bits, and gives floats.
 - `golden.npz`: {frames} frames with the start state and the output to expect, to check another implementation.
 - `student.safetensors`: the weights. `config.json`: all of this for programs.
 
@@ -219,7 +220,8 @@ while (read_samples(input))
 ```
 
 Compile `student.c` with `-O2` or `-O3`, and for the machine that it shall run on (`-march=native`, `-mcpu=...`): its
-loops use vector units as far as the compiler may. It needs no library and allocates nothing.
+loops use vector units as far as the compiler may. It needs no library and allocates nothing. `STUDENT_PREFIX` lets
+several students into one program, see `student.h`.
 
 ## Feeding it frames
 

@@ -21,7 +21,7 @@ from data import RATE
 from data.errors import InputError
 from data.files import plain, write_atomic, write_json
 from data.scene import SNRS_DB
-from model.c_source import TEMPLATES, c_compiler, c_state_bytes, write_c
+from model.c_source import TEMPLATES, c_compiler, c_constant_bytes, c_state_bytes, write_c
 from model.c_student import CStudent
 from model.card import card
 from model.clips import TEST_CLIPS, Clips, check_pesq, judge_int8, same_pesq
@@ -250,6 +250,7 @@ def _cost(size: Size) -> dict[str, float]:
     return {
         "parameters": parameters(size),
         "fp32_bytes": fp32_bytes(size),
+        "c_constant_bytes": c_constant_bytes(size),
         "c_state_bytes": c_state_bytes(size),
         "state_bytes": 2 * 4 * BINS * size.t_hidden,
         "paper_gmac": paper_gmac(size),
