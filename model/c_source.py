@@ -197,7 +197,10 @@ def compile_c(sources: Sequence[Path], out: Path, flags: Sequence[str] = ("-O3",
     if compiler is None:
         raise InputError("no C compiler is here; install gcc")
     command = [compiler, "-std=c99", *flags, *map(str, sources), "-o", str(out), "-lm"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise InputError(f"{compiler} cannot be run ({error.strerror or error}); install gcc anew") from None
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no message"])[0]
         raise InputError(f"{compiler} cannot compile {sources[0]} ({said}); install a compiler for C99")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
-import secrets
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from data import RATE
 from data.errors import InputError
-from data.files import plain, write_atomic, write_json
+from data.files import making, plain, write_atomic, write_json
 from data.scene import SNRS_DB
-from model.c_source import TEMPLATES, c_compiler, c_constant_bytes, c_state_bytes, write_c
+from model.c_source import TEMPLATES, c_constant_bytes, c_state_bytes, write_c
 from model.c_student import CStudent
 from model.card import card
 from model.clips import TEST_CLIPS, Clips, check_pesq, judge_int8, same_pesq
@@ -170,21 +170,16 @@ def export_student(
     check_vacant(folder)
     tell = tell or (lambda line: None)
     clips = clips or Clips(None, None, "no clips were given")
-    # beside the folder, so that the last step is one rename within a file system
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.mkdir(parents=True)
-        export_onnx(net, partial / "student.onnx")
-        write_c(net, partial)
+    with contextlib.ExitStack() as stack:
+        with _writing(folder):
+            partial = stack.enter_context(making(folder))
+            export_onnx(net, partial / "student.onnx")
+            write_c(net, partial)
         proof = _proof(net, partial, folder, clips, tell)
         int8 = _int8(partial, clips, tell)
-        save_network(net, partial / "student.safetensors", dict(recipe))
-        shutil.copyfile(RUN_FRAME, partial / RUN_FRAME.name)
         probe = probe_frames(net.size.microphones)
         expected = run_stream(net, probe)
         start = np.zeros_like(expected.h)
-        np.savez(partial / "golden.npz", noisy=probe, h=start, c=start, enhanced=expected.enhanced,
-                 h_out=expected.h, c_out=expected.c)  # fmt: skip
         tell("timing frames")
         config = {
             **_interface(net.size),
@@ -196,14 +191,25 @@ def export_student(
             "code": code_version(),
             "recipe": dict(recipe),
         }
-        write_json(partial / "config.json", plain(config))
-        write_atomic(partial / "CARD.md", card(config, notes, sturdiness))
-        partial.replace(folder)
+        text = card(config, notes, sturdiness)
+        with _writing(folder):
+            save_network(net, partial / "student.safetensors", dict(recipe))
+            shutil.copyfile(RUN_FRAME, partial / RUN_FRAME.name)
+            np.savez(partial / "golden.npz", noisy=probe, h=start, c=start, enhanced=expected.enhanced,
+                     h_out=expected.h, c_out=expected.c)  # fmt: skip
+            write_json(partial / "config.json", plain(config))
+            write_atomic(partial / "CARD.md", text)
+            partial.replace(folder)
+    return float(proof["largest_difference"])
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Around what writes files, and nothing else: the advice would be wrong for any other error."""
+    try:
+        yield
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror or error}); choose another with --out") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return float(proof["largest_difference"])
 
 
 def _proof(net: FTJNF, partial: Path, folder: Path, clips: Clips, tell: Tell) -> dict[str, Any]:
@@ -213,12 +219,12 @@ def _proof(net: FTJNF, partial: Path, folder: Path, clips: Clips, tell: Tell) ->
         ExportError: they do not.
     """
     tell("proving that stream, batch, ONNX and C agree")
-    compiled = None if c_compiler() is None else CStudent(partial, net.size)
+    compiled, c = _compiled(partial, net.size)
     found: dict[str, Any] = {
         "largest_difference": prove(net, partial / "student.onnx", c_student=compiled),
         "frames": PROBE_FRAMES,
         "allowed": TOLERANCE,
-        "c": "not compiled: no C compiler was there" if compiled is None else "compiled and compared",
+        "c": c,
         "c_hops_largest_difference": None if compiled is None else prove_hops(net, compiled),
     }
     for difference in (found["largest_difference"], found["c_hops_largest_difference"] or 0.0):
@@ -232,6 +238,14 @@ def _proof(net: FTJNF, partial: Path, folder: Path, clips: Clips, tell: Tell) ->
     found["pesq"] = same_pesq(net, partial / "student.onnx", clips)
     check_pesq(found["pesq"], lambda fault: ExportError(f"{fault}, so {folder} was not written; run it once more"))
     return found
+
+
+def _compiled(partial: Path, size: Size) -> tuple[CStudent | None, str]:
+    """The C program, and what to say of it: a machine that cannot run it must not keep the other files back."""
+    try:
+        return CStudent(partial, size), "compiled and compared"
+    except InputError as error:
+        return None, f"not proved, as {str(error).replace(f'{partial}/', '')}"
 
 
 def _int8(partial: Path, clips: Clips, tell: Tell) -> dict[str, Any]:

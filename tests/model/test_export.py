@@ -172,6 +172,30 @@ def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path: Path) -> None:
         export_student(network(), {}, tmp_path / "file" / "student")
 
 
+def test_c_that_cannot_be_run_here_keeps_nothing_back_and_the_card_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: str) -> None:
+        raise OSError(f"{path}: failed to map segment from shared object")
+
+    monkeypatch.setattr("model.c_student.ctypes.CDLL", refused)
+    export_student(network(), {}, tmp_path / "student")
+    proof = json.loads((tmp_path / "student" / "config.json").read_text())["proof"]
+    assert proof["c"].startswith("not proved, as ")
+    assert proof["c_hops_largest_difference"] is None
+    assert "`student.c` was not proved, as " in (tmp_path / "student" / "CARD.md").read_text()
+
+
+def test_what_is_no_error_of_writing_is_not_taken_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise FileNotFoundError("clips")
+
+    monkeypatch.setattr(model.export, "same_pesq", gone)
+    with pytest.raises(FileNotFoundError, match="clips"):
+        export_student(network(), {}, tmp_path / "student")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     (tmp_path / "student").mkdir()
     export_student(network(), {}, tmp_path / "student")
