@@ -23,7 +23,7 @@ from analysis.registry import ALIAS, register
 from analysis.series import Record, is_number, size_name
 from analysis.speed import frame_ms, weights_of
 from data.cores import usable_cores
-from data.errors import InputError, run_command
+from data.errors import InputError, run_command, stoppable
 from data.files import file_digest, read_json
 from data.flags import CommandParser, with_budget
 from data.passwords import masked
@@ -235,7 +235,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print_front(search, choice.student, ms)
         print_choice(choice, budget)
     started = time.monotonic()
-    difference = _export(search, choice, out, _teller(started, quiet=arguments.json))
+    with stoppable():  # else the unfinished folder would stay
+        difference = _export(search, choice, out, _teller(started, quiet=arguments.json))
     registered = _register(search, choice, out, quiet=arguments.json)
     if arguments.json:
         report = {

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import analysis.choose
 from analysis.choice import choose, latest_search, read_search
 from analysis.choose import main
 from analysis.speed import frame_ms
-from data.errors import InputError, run_command
+from data.errors import InputError, Interrupted, run_command
 from model.ftjnf import FTJNF, Size
 from model.macs import gmac_per_s, paper_gmac, parameters
 from model.proof import TOLERANCE
@@ -280,6 +281,26 @@ def test_a_folder_with_something_in_it_is_not_overwritten(run_folder: Search) ->
     assert "is not empty" in error_of(folder, "--out", folder)
     main([str(folder)])
     assert "student-12-6 is not empty" in error_of(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_unfinished_folder(
+    number: signal.Signals, run_folder: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, unfinished = run_folder(), []
+    files = set(folder.iterdir())
+
+    def stopped(*_: object) -> None:
+        unfinished.extend(set(folder.iterdir()) - files)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("model.export.save_network", stopped)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test behind nohup ignores it
+    with pytest.raises(Interrupted):
+        main([str(folder)])
+    signal.signal(signal.SIGHUP, before)
+    assert len(unfinished) == 1, "it was being written"
+    assert set(folder.iterdir()) == files
 
 
 def test_bad_input_ends_the_command_with_2(run_folder: Search, capsys: pytest.CaptureFixture[str]) -> None:
