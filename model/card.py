@@ -107,8 +107,8 @@ def _pesq(found: Mapping[str, Any]) -> str:
     if "left_out" in found:
         return f"Its PESQ was not compared with the network's, as {found['left_out']}."
     return (
-        f"On {found['clips']} test clips at {len(found['snrs'])} SNRs the PESQ of `student.onnx` is the network's "
-        f"within {found['largest_difference']:.1e}."
+        f"On the search's {found['clips']} test clips at {len(found['snrs'])} SNRs the PESQ of `student.onnx` is the "
+        f"network's within {found['largest_difference']:.1e}, clip by clip."
     )
 
 

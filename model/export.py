@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from data import RATE
 from data.errors import InputError
 from data.files import making, plain, write_atomic, write_json
-from data.scene import SNRS_DB
 from model.c_source import TEMPLATES, c_constant_bytes, c_state_bytes, write_c
 from model.c_student import CStudent
 from model.card import card
-from model.clips import TEST_CLIPS, Clips, check_pesq, judge_int8, same_pesq
+from model.clips import Clips, Tell, check_pesq, judge_int8, same_pesq
 from model.frame_time import engines, frame_times, summary
 from model.ftjnf import FTJNF, REFERENCE, Size
 from model.lineage import code_version
@@ -36,7 +35,6 @@ from model.weights import save_network
 
 RUN_FRAME = TEMPLATES / "run_frame.py"
 OPSET = 17
-Tell = Callable[[str], None]
 
 
 class ExportError(InputError):
@@ -136,7 +134,7 @@ def export_student(
     clips: Clips | None = None,
     sturdiness: str | None = None,
     tell: Tell | None = None,
-) -> float:
+) -> dict[str, Any]:
     """Writes a student's folder, if the export computes what the network computes; else nothing.
 
     The folder holds
@@ -160,11 +158,11 @@ def export_student(
         tell: called with what is being done, as it takes some time.
 
     Returns:
-        The largest difference that the proof found.
+        What was proved, as in `config.json`; `model.proof.proved` says it in words.
 
     Raises:
         InputError: the folder is taken or cannot be made.
-        ExportError: the difference is above `TOLERANCE`, or not a number; or PESQ differs.
+        ExportError: a difference is above `TOLERANCE`, or not a number; or PESQ differs on a test clip.
     """
     folder = Path(folder).resolve()
     check_vacant(folder)
@@ -200,7 +198,7 @@ def export_student(
             write_json(partial / "config.json", plain(config))
             write_atomic(partial / "CARD.md", text)
             partial.replace(folder)
-    return float(proof["largest_difference"])
+    return proof
 
 
 @contextlib.contextmanager
@@ -233,9 +231,7 @@ def _proof(net: FTJNF, partial: Path, folder: Path, clips: Clips, tell: Tell) ->
                 f"the exported student differs from its network by {difference:.2g}, and {TOLERANCE:g} is allowed, so "
                 f"{folder} was not written; try the tested versions of torch, onnx and onnxruntime (-c constraints.txt)"
             )
-    if clips.test is not None:
-        tell(f"PESQ of network and ONNX on {TEST_CLIPS} test clips at five SNRs")
-    found["pesq"] = same_pesq(net, partial / "student.onnx", clips)
+    found["pesq"] = same_pesq(net, partial / "student.onnx", clips, tell)
     check_pesq(found["pesq"], lambda fault: ExportError(f"{fault}, so {folder} was not written; run it once more"))
     return found
 
@@ -252,9 +248,8 @@ def _int8(partial: Path, clips: Clips, tell: Tell) -> dict[str, Any]:
     """Makes `student.int8.onnx` and keeps it, or not; what is to be told of that."""
     target = partial / "student.int8.onnx"
     if clips.val is not None:
-        tell(f"PESQ with weights of 8 bits on {len(clips.val) // len(SNRS_DB)} validation clips at five SNRs")
         quantise(partial / "student.onnx", target)
-    judged = judge_int8(partial / "student.onnx", target, clips)
+    judged = judge_int8(partial / "student.onnx", target, clips, tell)
     if not judged["kept"]:
         target.unlink(missing_ok=True)
     return judged
