@@ -11,10 +11,13 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from analysis.choice import DEFAULT_RULE, Choice, Pace, Search, choose, latest_search, name_of, read_search
 from analysis.listing import pesq_text, print_choice, print_front
@@ -23,16 +26,18 @@ from analysis.registry import ALIAS, register
 from analysis.series import Record, is_number, size_name
 from analysis.speed import frame_ms, weights_of
 from data.cores import usable_cores
-from data.errors import InputError, run_command
-from data.files import file_digest, read_json
+from data.errors import InputError, run_command, stoppable
+from data.files import file_digest, plain, read_json
 from data.flags import CommandParser, with_budget
 from data.passwords import masked
 from data.plan import scenes_for_test
+from model.clips import Tell, progress_lines
 from model.export import check_vacant, export_student
 from model.frame_time import HOP_MS
 from model.ftjnf import FTJNF
 from model.macs import Budget
 from model.pesq_pool import PesqPool
+from model.proof import proved
 from model.score import network_enhancer
 from model.sturdiness import measure, plan_of, sturdiness_table
 from model.weights import load_network
@@ -72,8 +77,8 @@ def _check_origin(path: Path, recipe: Mapping[str, Any], student: Record, settin
         )
 
 
-def _export(search: Search, choice: Choice, out: Path, tell: Callable[[str], None]) -> float:
-    """Loads the student's weights, sees that they are the listed student's, and writes its folder."""
+def _export(search: Search, choice: Choice, out: Path, tell: Tell) -> dict[str, Any]:
+    """Loads the student's weights, sees that they are the listed student's, and writes its folder; what was proved."""
     student = choice.student
     path = weights_of(search, student)
     net, recipe = load_network(path)
@@ -97,6 +102,9 @@ def _export(search: Search, choice: Choice, out: Path, tell: Callable[[str], Non
     }
     check_vacant(out)  # before the clips, which may take a minute
     clips = search_clips(search.folder, configuration)
+    if clips.test is not None:
+        known = known_pesq(search.folder, student["trial"], origin["weights_sha256"], clips.test.digest)
+        clips = replace(clips, network=known)
     sturdiness = None if clips.test is None else _sturdiness(net, configuration or {}, search.folder, tell)
     return export_student(
         net, recipe, out, origin=origin, notes=_notes(origin["run"], choice), clips=clips, sturdiness=sturdiness,
@@ -104,7 +112,18 @@ def _export(search: Search, choice: Choice, out: Path, tell: Callable[[str], Non
     )  # fmt: skip
 
 
-def _sturdiness(net: FTJNF, configuration: Mapping[str, Any], folder: Path, tell: Callable[[str], None]) -> str | None:
+def known_pesq(folder: Path, trial: int, weights: str, test_set: str) -> NDArray[np.float64] | None:
+    """(clips, 5) test PESQ of these weights as the search has written it; None where it has not, or on other clips."""
+    try:
+        stored = read_json(folder / "test_scores.json")
+        if (stored["set"], stored["more"][str(trial)]["weights_sha256"]) != (test_set, weights):
+            return None
+        return np.array(stored["students"][str(trial)], np.float64)  # null is NaN
+    except (InputError, KeyError, TypeError, ValueError):  # none, or another version's
+        return None
+
+
+def _sturdiness(net: FTJNF, configuration: Mapping[str, Any], folder: Path, tell: Tell) -> str | None:
     """The card's table on odd input, from the first test scenes of the search; None where they cannot be had."""
     try:
         source, spec = scenes_for_test(plan_of(configuration), cache_of(folder))
@@ -114,10 +133,12 @@ def _sturdiness(net: FTJNF, configuration: Mapping[str, Any], folder: Path, tell
     clips = min(spec.clips, STURDINESS_CLIPS)
     tell(f"odd input: level, clipping, broken and displaced microphones, on {clips} test clips")
     with PesqPool(max(1, usable_cores())) as pool:
-        return sturdiness_table(measure(network_enhancer(net), source, replace(spec, clips=clips), pool))
+        progress = progress_lines(tell, "odd input")
+        found = measure(network_enhancer(net), source, replace(spec, clips=clips), pool, progress=progress)
+    return sturdiness_table(found)
 
 
-def _teller(started: float, *, quiet: bool) -> Callable[[str], None]:
+def _teller(started: float, *, quiet: bool) -> Tell:
     """Says what is being done, and after how many seconds; to stderr where stdout is for a program."""
 
     def tell(line: str) -> None:
@@ -235,7 +256,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print_front(search, choice.student, ms)
         print_choice(choice, budget)
     started = time.monotonic()
-    difference = _export(search, choice, out, _teller(started, quiet=arguments.json))
+    with stoppable():  # else the unfinished folder would stay
+        proof = _export(search, choice, out, _teller(started, quiet=arguments.json))
     registered = _register(search, choice, out, quiet=arguments.json)
     if arguments.json:
         report = {
@@ -247,13 +269,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             "cheaper": choice.cheaper,
             "dearer": choice.dearer,
             "out": str(out),
-            "largest_difference": difference,
+            "largest_difference": proof["largest_difference"],
+            "proof": plain(proof),
             "registered": registered,
         }
         print(json.dumps(report, indent=2))
     else:
-        print(f"written in {time.monotonic() - started:.0f} s: {out}; stream, batch, ONNX and C agree within "
-              f"{difference:.1e}; its CARD.md tells how to use it")  # fmt: skip
+        print(f"written in {time.monotonic() - started:.0f} s: {out}; {proved(proof)}; its CARD.md tells how to use it")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import shutil
 import subprocess
@@ -68,8 +69,10 @@ def c_source(net: FTJNF) -> tuple[str, str]:
         _table("linear_weights", linear),
         _table("linear_bias", _numpy(net.linear.bias)),
     ]
+    weights = hashlib.sha256("".join(tables).encode()).hexdigest()[:8]
     words = {
         "size": str(size),
+        "guard": f"STUDENT_{weights.upper()}_H",  # of each student its own, so that two headers may meet
         "microphones": size.microphones,
         "f_hidden": size.f_hidden,
         "t_hidden": size.t_hidden,
@@ -78,6 +81,7 @@ def c_source(net: FTJNF) -> tuple[str, str]:
         "t_rows": t_rows,
         "directions": directions,
         "kilobytes": math.ceil(c_state_bytes(size) / 1000),
+        "constant_kilobytes": math.ceil(c_constant_bytes(size) / 1000),
         "tables": "\n".join(tables),
         "backward_member": _BACKWARD_MEMBER if size.bi_freq else "",
         "backward_pass": _BACKWARD_PASS if size.bi_freq else "",
@@ -97,6 +101,14 @@ def c_state_bytes(size: Size) -> int:
     remembered = 2 * (bins + 3) * t_units + (size.microphones + 1) * FRAME // 2
     working = 2 * (size.microphones + 1) * bins + 8 * size.microphones + 18 * f_units + 4 * (t_rows + 4 * t_units)
     return 4 * (remembered + working + 3 * FRAME + (bins * f_units if size.bi_freq else 0))
+
+
+def c_constant_bytes(size: Size) -> int:
+    """Bytes of the constants in `student.c`: padded weights, window and circle; the code itself comes on top."""
+    f_units, t_units, directions = _padded(size.f_hidden), _padded(size.t_hidden), 2 if size.bi_freq else 1
+    f_rows = 2 * size.microphones + f_units + 1  # of a direction; the last is the bias
+    t_rows = directions * f_units + t_units + 1
+    return 4 * (directions * f_rows * 4 * f_units + t_rows * 4 * t_units + 2 * t_units + 2 + 3 * FRAME)
 
 
 def _padded(count: int) -> int:
@@ -185,7 +197,10 @@ def compile_c(sources: Sequence[Path], out: Path, flags: Sequence[str] = ("-O3",
     if compiler is None:
         raise InputError("no C compiler is here; install gcc")
     command = [compiler, "-std=c99", *flags, *map(str, sources), "-o", str(out), "-lm"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise InputError(f"{compiler} cannot be run ({error.strerror or error}); install gcc anew") from None
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no message"])[0]
         raise InputError(f"{compiler} cannot compile {sources[0]} ({said}); install a compiler for C99")

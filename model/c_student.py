@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import InputError
 from model.c_source import c_state_bytes, compile_c
 from model.ftjnf import Size
 from model.stft import BINS, HOP
@@ -28,7 +29,7 @@ class CStudent:
         flags: of the compiler, beside `-std=c99`.
 
     Raises:
-        InputError: no compiler, or it refuses the source.
+        InputError: no compiler, it refuses the source, or the library may not be loaded.
     """
 
     def __init__(self, folder: Path, size: Size, flags: Sequence[str] = ("-O3",)) -> None:
@@ -36,7 +37,12 @@ class CStudent:
         with tempfile.TemporaryDirectory() as place:
             library = Path(place) / "student.so"
             compile_c([folder / "student.c"], library, [*flags, "-shared", "-fPIC"])
-            self._library: Any = ctypes.CDLL(str(library))  # stays loaded when the file is gone
+            try:
+                self._library: Any = ctypes.CDLL(str(library))  # stays loaded when the file is gone
+            except OSError as error:
+                raise InputError(
+                    f"the compiled student cannot be loaded ({error}); set TMPDIR to a folder that may hold programs"
+                ) from None
         self._state = np.zeros(c_state_bytes(size) // 4, np.float32)
         self.reset()
 

@@ -13,6 +13,7 @@ _ENGINES = {
     "onnx": "`student.onnx`, onnxruntime",
     "int8": "`student.int8.onnx`, onnxruntime",
     "c": "`student.c`, -O3 -march=native",
+    "c_portable": "`student.c`, -O3",
 }
 
 
@@ -98,7 +99,7 @@ def _int8(found: Mapping[str, Any]) -> str:
 
 def _c(proof: Mapping[str, Any]) -> str:
     if proof["c_hops_largest_difference"] is None:
-        return "`student.c` was not compiled where this was written, as no C compiler was there: check it yourself."
+        return f"`student.c` was {proof['c']}: check it yourself."
     return f"`student.c` agrees too, and hop by hop within {proof['c_hops_largest_difference']:.1e} of full scale."
 
 
@@ -106,8 +107,8 @@ def _pesq(found: Mapping[str, Any]) -> str:
     if "left_out" in found:
         return f"Its PESQ was not compared with the network's, as {found['left_out']}."
     return (
-        f"On {found['clips']} test clips at {len(found['snrs'])} SNRs the PESQ of `student.onnx` is the network's "
-        f"within {found['largest_difference']:.1e}."
+        f"On the search's {found['clips']} test clips at {len(found['snrs'])} SNRs the PESQ of `student.onnx` is the "
+        f"network's within {found['largest_difference']:.1e}, clip by clip."
     )
 
 
@@ -178,6 +179,7 @@ microphone, channel 0. Its F-LSTM runs in {direction} over frequency.
 |---|---|
 | parameters | {parameters} ({fp32_bytes} bytes as float32) |
 | state carried between frames | {state_bytes} bytes |
+| constants in C: padded weights, window and FFT tables | {c_constant_bytes} bytes, and the code |
 | memory of a stream in C, working memory included | {c_state_bytes} bytes |
 | on the axis of the paper's Table 1 | {paper_gmac:.3f} GMAC |
 | true cost | {gmac_per_s:.3f} GMAC/s = {mmac_per_frame:.2f} MMAC/frame ({hop_ms} ms) |
@@ -197,7 +199,8 @@ half, so that windows before and after the processing add up to one.
   `h`, `c` (1, {K}, {T}), zeros at first. Out: `enhanced` (1, {K}, 2), and `h_out`, `c_out` for the next frame.
 {int8}
 - `student.c`, `student.h`: the same in C99 with the weights in it, for frames or for hops of samples.
-- `run_frame.py`: a wav file in, a wav file out; `python run_frame.py in.wav out.wav`.
+- `run_frame.py`: a wav file in, a wav file out; `python run_frame.py in.wav out.wav`. It takes {M} channels at {rate}
+  Hz, of integers (PCM) of 16, 24 or 32 bits or of floats of 32 bits, and gives floats.
 - `golden.npz`: {frames} frames with the start state and the output to expect, to check another implementation.
 - `student.safetensors`: the weights. `config.json`: all of this for programs.
 
@@ -218,7 +221,8 @@ while (read_samples(input))
 ```
 
 Compile `student.c` with `-O2` or `-O3`, and for the machine that it shall run on (`-march=native`, `-mcpu=...`): its
-loops use vector units as far as the compiler may. It needs no library and allocates nothing.
+loops use vector units as far as the compiler may. It needs no library and allocates nothing. `STUDENT_PREFIX` lets
+several students into one program, see `student.h`.
 
 ## Feeding it frames
 

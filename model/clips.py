@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 from data.errors import InputError
 from data.examples import ExampleSet
 from data.scene import SNRS_DB
+from data.units import duration
 from model.ftjnf import FTJNF
 from model.pesq_pool import PesqPool
 from model.proof import onnx_session, run_session
@@ -24,9 +26,9 @@ from model.stft import istft, stft
 
 SAME_PESQ = 0.005
 """Largest difference in PESQ between the network and its export that is accepted, for any clip and for the mean."""
-TEST_CLIPS = 2
-"""So many test clips, each at five SNRs, tell whether network and export sound the same: a difference that matters is
-there in each of them."""
+EVERY = 15.0
+"""Seconds between two lines on how far the scores are."""
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -37,41 +39,34 @@ class Clips:
         val, test: the search's; None where they cannot be had.
         why: a sentence's end that says why they cannot.
         workers: processes that PESQ runs in; 0 for this one.
+        network: (clips, 5) PESQ of the student's network on `test`, where it is known already.
     """
 
     val: ExampleSet | None
     test: ExampleSet | None
     why: str = ""
     workers: int = 0
+    network: NDArray[np.float64] | None = None
 
 
-class Few:
-    """The first clips of a set, at all SNRs, in the place of the set.
+def progress_lines(tell: Tell, what: str, clock: Callable[[], float] = time.monotonic) -> Callable[[float], None]:
+    """What is called with the share that is done, and tells it and the time left every `EVERY` seconds.
 
     Args:
-        whole: of role "score".
-        clips: how many.
+        tell: takes a line.
+        what: is being done.
+        clock: in seconds.
     """
+    started = last = clock()
 
-    def __init__(self, whole: ExampleSet, clips: int) -> None:
-        self.whole = whole
-        self._lengths = whole.lengths[: clips * len(SNRS_DB)]
+    def progress(share: float) -> None:
+        nonlocal last
+        now = clock()
+        if 0 < share < 1 and now - last >= EVERY:
+            last = now
+            tell(f"{what}: {100 * share:.0f} %, {duration((now - started) * (1 - share) / share)} left for that")
 
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """As `ExampleSet.lengths`."""
-        return self._lengths
-
-    def __len__(self) -> int:
-        return len(self._lengths)
-
-    def target(self, index: int) -> NDArray[np.float32]:
-        """As `ExampleSet.target`."""
-        return self.whole.target(index)
-
-    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """As `ExampleSet.batch`."""
-        return self.whole.batch(indices)
+    return progress
 
 
 def onnx_enhancer(path: Path) -> Enhancer:
@@ -89,44 +84,79 @@ def onnx_enhancer(path: Path) -> Enhancer:
     return enhance
 
 
-def same_pesq(net: FTJNF, onnx_path: Path, clips: Clips) -> dict[str, Any]:
-    """Scores the network and its export on a few test clips.
+def same_pesq(net: FTJNF, onnx_path: Path, clips: Clips, tell: Tell | None = None) -> dict[str, Any]:
+    """Compares PESQ of the network and of its export, on all test clips at all SNRs.
+
+    The network's known scores are taken where they are the export's. They may come from another machine: where they are
+    not, the network is scored here as well.
+
+    Args:
+        net: on the CPU.
+        onnx_path: its export.
+        clips: `test` is heard.
+        tell: called with what is being done.
 
     Returns:
-        `clips`, `snrs`, `network` and `onnx` (mean PESQ), `largest_difference` of any clip; or `left_out`, the reason.
+        `clips`, `snrs`, `network` and `onnx` (mean PESQ), `largest_difference` of any clip at any SNR, `allowed`; or
+        `left_out`, the reason.
     """
-    if clips.test is None:
+    test, tell = clips.test, tell or (lambda line: None)
+    if test is None:
         return {"left_out": clips.why}
-    few = Few(clips.test, TEST_CLIPS)
-    with PesqPool(0) as pool:  # so few that starting processes would take longer
-        network, export = (score(one, few, pool).pesq for one in (net.eval().enhance, onnx_enhancer(onnx_path)))
-    different = np.isnan(network) != np.isnan(export)  # one scored and the other not
+    on = f"on {len(test) // len(SNRS_DB)} test clips at {len(SNRS_DB)} SNRs"
+    with PesqPool(clips.workers) as pool:
+
+        def pesq(what: str, enhancer: Enhancer) -> NDArray[np.float64]:
+            tell(f"PESQ of {what} {on}")
+            return score(enhancer, test, pool, progress=progress_lines(tell, f"PESQ of {what}")).pesq
+
+        export, network = pesq("student.onnx", onnx_enhancer(onnx_path)), clips.network
+        if network is None or not _largest(network, export) <= SAME_PESQ:
+            network = pesq("the network", net.eval().enhance)
     both = np.isfinite(network) & np.isfinite(export)
     return {
         "clips": len(network),
         "snrs": list(SNRS_DB),
         "network": float(network[both].mean()) if both.any() else None,
         "onnx": float(export[both].mean()) if both.any() else None,
-        "largest_difference": float("inf") if different.any() else float(np.abs(network - export)[both].max(initial=0)),
+        "largest_difference": _largest(network, export),
         "allowed": SAME_PESQ,
     }
 
 
-def judge_int8(onnx_path: Path, int8_path: Path, clips: Clips) -> dict[str, Any]:
+def _largest(network: NDArray[np.float64], export: NDArray[np.float64]) -> float:
+    """The largest difference between (clips, 5) scores; infinite where only one of them could be scored."""
+    if network.shape != export.shape or (np.isnan(network) != np.isnan(export)).any():
+        return float("inf")
+    return float(np.nan_to_num(np.abs(network - export)).max(initial=0))
+
+
+def judge_int8(onnx_path: Path, int8_path: Path, clips: Clips, tell: Tell | None = None) -> dict[str, Any]:
     """Whether weights of 8 bits may be kept, by PESQ on all validation clips.
+
+    Args:
+        onnx_path, int8_path: the student with fp32 and with int8 weights.
+        clips: `val` is heard.
+        tell: called with what is being done.
 
     Returns:
         `kept`, `why`, and where it was measured `clips`, `pesq_fp32` and `pesq_int8`.
     """
-    if clips.val is None:
+    val, tell = clips.val, tell or (lambda line: None)
+    if val is None:
         return {"kept": False, "why": f"not measured, as {clips.why}"}
     with PesqPool(clips.workers) as pool:
-        fp32, int8 = (score(onnx_enhancer(path), clips.val, pool).mean for path in (onnx_path, int8_path))
+
+        def pesq(bits: str, path: Path) -> float:
+            tell(f"PESQ with weights of {bits} on {len(val) // len(SNRS_DB)} validation clips at {len(SNRS_DB)} SNRs")
+            return score(onnx_enhancer(path), val, pool, progress=progress_lines(tell, f"weights of {bits}")).mean
+
+        fp32, int8 = pesq("32 bits", onnx_path), pesq("8 bits", int8_path)
     loss = fp32 - int8
     kept = bool(loss <= ALLOWED_LOSS)  # a NaN is refused
-    figures = f"validation PESQ {int8:.3f} against {fp32:.3f} of fp32 on {len(clips.val) // len(SNRS_DB)} clips"
+    figures = f"validation PESQ {int8:.3f} against {fp32:.3f} of fp32 on {len(val) // len(SNRS_DB)} clips"
     why = f"{figures}; a loss of up to {ALLOWED_LOSS:g} is allowed"
-    measured = {"clips": len(clips.val) // len(SNRS_DB), "pesq_fp32": fp32, "pesq_int8": int8, "loss": loss}
+    measured = {"clips": len(val) // len(SNRS_DB), "pesq_fp32": fp32, "pesq_int8": int8, "loss": loss}
     return {"kept": kept, "why": why} | measured
 
 

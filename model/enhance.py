@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, get_args
 
 import numpy as np
@@ -23,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from data import RATE
-from data.errors import InputError, Interrupted, run_command
+from data.errors import InputError, run_command, stoppable
 from data.flags import CommandParser
 from data.recording import Recording, check_output, resampler, writing
 from data.units import duration
@@ -136,20 +134,6 @@ def _by_hops(stream: Stream, samples: Floats, times: array[float] | None) -> Flo
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Lets SIGTERM raise `Interrupted`, so that the unfinished output is removed."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
 def _progress(what: str) -> Iterator[Callable[[float], None]]:
     """A bar on a terminal, nothing elsewhere."""
     from rich.console import Console
@@ -179,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_output(flags.target, flags.force)
     torch.set_num_threads(1)  # a frame is too small to be shared
     stream = Stream.load(flags.student, flags.engine)
-    with _stoppable(), _progress(flags.source.name) as progress:
+    with stoppable(), _progress(flags.source.name) as progress:
         done = enhance_file(
             stream, flags.source, flags.target, force=flags.force, timed=flags.realtime, progress=progress
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
-import secrets
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,11 @@ from torch import Tensor, nn
 
 from data import RATE
 from data.errors import InputError
-from data.files import plain, write_atomic, write_json
-from data.scene import SNRS_DB
-from model.c_source import TEMPLATES, c_compiler, c_state_bytes, write_c
+from data.files import making, plain, write_atomic, write_json
+from model.c_source import TEMPLATES, c_constant_bytes, c_state_bytes, write_c
 from model.c_student import CStudent
 from model.card import card
-from model.clips import TEST_CLIPS, Clips, check_pesq, judge_int8, same_pesq
+from model.clips import Clips, Tell, check_pesq, judge_int8, same_pesq
 from model.frame_time import engines, frame_times, summary
 from model.ftjnf import FTJNF, REFERENCE, Size
 from model.lineage import code_version
@@ -36,7 +35,6 @@ from model.weights import save_network
 
 RUN_FRAME = TEMPLATES / "run_frame.py"
 OPSET = 17
-Tell = Callable[[str], None]
 
 
 class ExportError(InputError):
@@ -136,7 +134,7 @@ def export_student(
     clips: Clips | None = None,
     sturdiness: str | None = None,
     tell: Tell | None = None,
-) -> float:
+) -> dict[str, Any]:
     """Writes a student's folder, if the export computes what the network computes; else nothing.
 
     The folder holds
@@ -160,31 +158,26 @@ def export_student(
         tell: called with what is being done, as it takes some time.
 
     Returns:
-        The largest difference that the proof found.
+        What was proved, as in `config.json`; `model.proof.proved` says it in words.
 
     Raises:
         InputError: the folder is taken or cannot be made.
-        ExportError: the difference is above `TOLERANCE`, or not a number; or PESQ differs.
+        ExportError: a difference is above `TOLERANCE`, or not a number; or PESQ differs on a test clip.
     """
     folder = Path(folder).resolve()
     check_vacant(folder)
     tell = tell or (lambda line: None)
     clips = clips or Clips(None, None, "no clips were given")
-    # beside the folder, so that the last step is one rename within a file system
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.mkdir(parents=True)
-        export_onnx(net, partial / "student.onnx")
-        write_c(net, partial)
+    with contextlib.ExitStack() as stack:
+        with _writing(folder):
+            partial = stack.enter_context(making(folder))
+            export_onnx(net, partial / "student.onnx")
+            write_c(net, partial)
         proof = _proof(net, partial, folder, clips, tell)
         int8 = _int8(partial, clips, tell)
-        save_network(net, partial / "student.safetensors", dict(recipe))
-        shutil.copyfile(RUN_FRAME, partial / RUN_FRAME.name)
         probe = probe_frames(net.size.microphones)
         expected = run_stream(net, probe)
         start = np.zeros_like(expected.h)
-        np.savez(partial / "golden.npz", noisy=probe, h=start, c=start, enhanced=expected.enhanced,
-                 h_out=expected.h, c_out=expected.c)  # fmt: skip
         tell("timing frames")
         config = {
             **_interface(net.size),
@@ -196,14 +189,25 @@ def export_student(
             "code": code_version(),
             "recipe": dict(recipe),
         }
-        write_json(partial / "config.json", plain(config))
-        write_atomic(partial / "CARD.md", card(config, notes, sturdiness))
-        partial.replace(folder)
+        text = card(config, notes, sturdiness)
+        with _writing(folder):
+            save_network(net, partial / "student.safetensors", dict(recipe))
+            shutil.copyfile(RUN_FRAME, partial / RUN_FRAME.name)
+            np.savez(partial / "golden.npz", noisy=probe, h=start, c=start, enhanced=expected.enhanced,
+                     h_out=expected.h, c_out=expected.c)  # fmt: skip
+            write_json(partial / "config.json", plain(config))
+            write_atomic(partial / "CARD.md", text)
+            partial.replace(folder)
+    return proof
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Around what writes files, and nothing else: the advice would be wrong for any other error."""
+    try:
+        yield
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror or error}); choose another with --out") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return float(proof["largest_difference"])
 
 
 def _proof(net: FTJNF, partial: Path, folder: Path, clips: Clips, tell: Tell) -> dict[str, Any]:
@@ -213,12 +217,12 @@ def _proof(net: FTJNF, partial: Path, folder: Path, clips: Clips, tell: Tell) ->
         ExportError: they do not.
     """
     tell("proving that stream, batch, ONNX and C agree")
-    compiled = None if c_compiler() is None else CStudent(partial, net.size)
+    compiled, c = _compiled(partial, net.size)
     found: dict[str, Any] = {
         "largest_difference": prove(net, partial / "student.onnx", c_student=compiled),
         "frames": PROBE_FRAMES,
         "allowed": TOLERANCE,
-        "c": "not compiled: no C compiler was there" if compiled is None else "compiled and compared",
+        "c": c,
         "c_hops_largest_difference": None if compiled is None else prove_hops(net, compiled),
     }
     for difference in (found["largest_difference"], found["c_hops_largest_difference"] or 0.0):
@@ -227,20 +231,25 @@ def _proof(net: FTJNF, partial: Path, folder: Path, clips: Clips, tell: Tell) ->
                 f"the exported student differs from its network by {difference:.2g}, and {TOLERANCE:g} is allowed, so "
                 f"{folder} was not written; try the tested versions of torch, onnx and onnxruntime (-c constraints.txt)"
             )
-    if clips.test is not None:
-        tell(f"PESQ of network and ONNX on {TEST_CLIPS} test clips at five SNRs")
-    found["pesq"] = same_pesq(net, partial / "student.onnx", clips)
+    found["pesq"] = same_pesq(net, partial / "student.onnx", clips, tell)
     check_pesq(found["pesq"], lambda fault: ExportError(f"{fault}, so {folder} was not written; run it once more"))
     return found
+
+
+def _compiled(partial: Path, size: Size) -> tuple[CStudent | None, str]:
+    """The C program, and what to say of it: a machine that cannot run it must not keep the other files back."""
+    try:
+        return CStudent(partial, size), "compiled and compared"
+    except InputError as error:
+        return None, f"not proved, as {str(error).replace(f'{partial}/', '')}"
 
 
 def _int8(partial: Path, clips: Clips, tell: Tell) -> dict[str, Any]:
     """Makes `student.int8.onnx` and keeps it, or not; what is to be told of that."""
     target = partial / "student.int8.onnx"
     if clips.val is not None:
-        tell(f"PESQ with weights of 8 bits on {len(clips.val) // len(SNRS_DB)} validation clips at five SNRs")
         quantise(partial / "student.onnx", target)
-    judged = judge_int8(partial / "student.onnx", target, clips)
+    judged = judge_int8(partial / "student.onnx", target, clips, tell)
     if not judged["kept"]:
         target.unlink(missing_ok=True)
     return judged
@@ -250,6 +259,7 @@ def _cost(size: Size) -> dict[str, float]:
     return {
         "parameters": parameters(size),
         "fp32_bytes": fp32_bytes(size),
+        "c_constant_bytes": c_constant_bytes(size),
         "c_state_bytes": c_state_bytes(size),
         "state_bytes": 2 * 4 * BINS * size.t_hidden,
         "paper_gmac": paper_gmac(size),

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from data import RATE
+from data.errors import InputError
 from model.c_source import c_compiler
 from model.c_student import CStudent
 from model.ftjnf import FTJNF, REFERENCE
@@ -23,6 +24,8 @@ from model.stft import BINS, HOP
 HOP_MS = 1000 * HOP / RATE
 C_FLAGS: Mapping[str, Sequence[str]] = {"c": ("-O3", "-march=native")}
 """The builds of the C program that a student's page tells of."""
+C_PORTABLE = "c_portable", ("-O3",)
+"""What is taken where the compiler knows none of them: not each has `-march=native`."""
 Frame = Callable[[NDArray[np.float32]], object]
 
 
@@ -56,12 +59,23 @@ def onnx_frame(path: Path) -> Frame:
 
 
 def engines(net: FTJNF, folder: Path, c_flags: Mapping[str, Sequence[str]] = C_FLAGS) -> dict[str, Frame]:
-    """What can run the student of a folder here, by name: `torch`, `onnx`, `int8` if it is there, builds of the C."""
+    """What can run the student of a folder here, by name: `torch`, `onnx`, `int8` if it is there, builds of the C.
+
+    A build that the compiler here cannot make is left out; where that is true of all, `C_PORTABLE` is tried.
+    """
     found = {"torch": torch_frame(net), "onnx": onnx_frame(folder / "student.onnx")}
     if (folder / "student.int8.onnx").is_file():
         found["int8"] = onnx_frame(folder / "student.int8.onnx")
     if c_compiler() is not None:
-        found |= {name: CStudent(folder, net.size, flags).frame for name, flags in c_flags.items()}
+        found |= _c_frames(net, folder, c_flags) or _c_frames(net, folder, dict([C_PORTABLE]))
+    return found
+
+
+def _c_frames(net: FTJNF, folder: Path, c_flags: Mapping[str, Sequence[str]]) -> dict[str, Frame]:
+    found: dict[str, Frame] = {}
+    for name, flags in c_flags.items():
+        with suppress(InputError):
+            found[name] = CStudent(folder, net.size, flags).frame
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,3 +144,21 @@ def prove_hops(net: FTJNF, c_student: CStudent, hops: int = 100, seed: int = 0) 
     blocks = [*np.split(signal.T, hops), np.zeros((HOP, len(signal)), np.float32)]
     streamed = np.concatenate([c_student.hop(block) for block in blocks])[HOP:]
     return float(np.abs(streamed - whole).max())
+
+
+def proved(proof: Mapping[str, Any]) -> str:
+    """What an export has proved, and what not, in a sentence without its stop.
+
+    Args:
+        proof: what `model.export.export_student` returns.
+    """
+    hops, pesq = proof["c_hops_largest_difference"], proof["pesq"]
+    which = "stream, batch and ONNX" if hops is None else "stream, batch, ONNX and C"
+    parts = [f"{which} agree within {proof['largest_difference']:.1e} over {proof['frames']} frames"]
+    parts.append(f"student.c was {proof['c']}" if hops is None else f"C on samples within {hops:.1e} of full scale")
+    if "left_out" in pesq:
+        parts.append(f"PESQ was not compared, as {pesq['left_out']}")
+    else:
+        within, on = f"{pesq['largest_difference']:.1e}", f"{pesq['clips']} test clips at {len(pesq['snrs'])} SNRs"
+        parts.append(f"PESQ of ONNX is the network's within {within} on {on}")
+    return "; ".join(parts)

@@ -19,8 +19,9 @@ from model.ftjnf import FTJNF
 from model.stft import FRAME, HOP, LATENCY, window
 
 Floats = NDArray[np.float32]
-LARGEST = 1e30
-"""A larger sample counts as infinite: its spectrum could overflow, and the state would be lost."""
+LARGEST = np.float32(1e30)
+"""A larger sample counts as infinite: its spectrum could overflow, and the state would be lost. It is a NumPy scalar,
+as a Python float would become infinite itself beside float16 samples."""
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,26 @@ import onnxruntime
 
 
 def read(path: str) -> tuple[np.ndarray, int]:
-    """Samples (N, channels) of a wav file of 16-bit integers or floats, and the rate in Hz."""
+    """Samples (N, channels) of a wav file of integers of 16, 24 or 32 bits or of floats, and the rate in Hz."""
     content, at = Path(path).read_bytes(), 12
     chunks: dict[bytes, bytes] = {}
     while at + 8 <= len(content):
         name, length = struct.unpack_from("<4sI", content, at)
         chunks.setdefault(name, content[at + 8 : at + 8 + length])
         at += 8 + length + length % 2
-    if content[:4] != b"RIFF" or len(chunks.get(b"fmt ", b"")) < 16 or b"data" not in chunks:
+    head = chunks.get(b"fmt ", b"")
+    kind, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", head) if len(head) >= 16 else [0] * 6
+    kind = struct.unpack_from("<H", head, 24)[0] if kind == 0xFFFE and len(head) >= 26 else kind
+    if content[:4] != b"RIFF" or channels == 0 or b"data" not in chunks:
         sys.exit(f"error: {path} is no wav file; convert it to one")
-    kind, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", chunks[b"fmt "])
-    kind = struct.unpack_from("<H", chunks[b"fmt "], 24)[0] if kind == 0xFFFE else kind
-    if (kind, bits) not in ((1, 16), (3, 32)):
-        sys.exit(f"error: {path} has samples of {bits} bits, format {kind}; convert it to 16-bit integers or floats")
-    data = chunks[b"data"][: len(chunks[b"data"]) // (channels * bits // 8) * (channels * bits // 8)]
-    samples = np.frombuffer(data, "<i2") / np.float32(32768) if kind == 1 else np.frombuffer(data, "<f4")
+    if (kind, bits) not in ((1, 16), (1, 24), (1, 32), (3, 32)):
+        sys.exit(f"error: {path} has samples of {bits} bits, format {kind}; convert it to integers of 16, 24 or 32 "
+                 "bits or to floats of 32")  # fmt: skip
+    data = np.frombuffer(chunks[b"data"], np.uint8)
+    data = data[: len(data) // (channels * bits // 8) * (channels * bits // 8)].reshape(-1, bits // 8)
+    if kind == 1:  # integers become the upper bytes of 32 bits
+        data = np.pad(data, ((0, 0), (4 - bits // 8, 0)))
+    samples = data.view("<f4") if kind == 3 else data.view("<i4").astype(np.float32) / 2**31
     return samples.reshape(-1, channels), rate
 
 

@@ -3,20 +3,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import analysis.choose
 from analysis.choice import choose, latest_search, read_search
-from analysis.choose import main
+from analysis.choose import known_pesq, main
 from analysis.speed import frame_ms
-from data.errors import InputError, run_command
+from data.errors import InputError, Interrupted, run_command
 from model.ftjnf import FTJNF, Size
 from model.macs import gmac_per_s, paper_gmac, parameters
 from model.proof import TOLERANCE
@@ -142,6 +144,7 @@ def test_json_tells_the_choice_to_programs(run_folder: Search, capsys: pytest.Ca
     assert [told[key]["trial"] for key in ("cheaper", "chosen", "dearer")] == [1, 2, 4]
     assert told["out"] == str(folder / "student-12-6")
     assert told["largest_difference"] <= TOLERANCE
+    assert told["proof"]["pesq"] == {"left_out": "the search's folder does not tell its data"}
 
 
 def test_the_origin_holds_the_search_and_the_data(run_folder: Search) -> None:
@@ -280,6 +283,40 @@ def test_a_folder_with_something_in_it_is_not_overwritten(run_folder: Search) ->
     assert "is not empty" in error_of(folder, "--out", folder)
     main([str(folder)])
     assert "student-12-6 is not empty" in error_of(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_unfinished_folder(
+    number: signal.Signals, run_folder: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, unfinished = run_folder(), []
+    files = set(folder.iterdir())
+
+    def stopped(*_: object) -> None:
+        unfinished.extend(set(folder.iterdir()) - files)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("model.export.save_network", stopped)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test behind nohup ignores it
+    with pytest.raises(Interrupted):
+        main([str(folder)])
+    signal.signal(signal.SIGHUP, before)
+    assert len(unfinished) == 1, "it was being written"
+    assert set(folder.iterdir()) == files
+
+
+def test_test_scores_of_a_search_count_for_its_own_weights_and_clips_alone(tmp_path: Path) -> None:
+    rows = [[1.1, 1.2, 1.3, 1.4, None]]
+    content = {"set": "abc", "students": {"7": rows}, "more": {"7": {"weights_sha256": "w"}}}
+    (tmp_path / "test_scores.json").write_text(json.dumps(content))
+    found = known_pesq(tmp_path, 7, "w", "abc")
+    assert found is not None
+    np.testing.assert_array_equal(found, [[1.1, 1.2, 1.3, 1.4, np.nan]])
+    for folder, trial, weights, digest in (
+        (tmp_path, 7, "other", "abc"), (tmp_path, 7, "w", "other"), (tmp_path, 8, "w", "abc"),
+        (tmp_path / "no", 7, "w", "abc"),
+    ):  # fmt: skip
+        assert known_pesq(folder, trial, weights, digest) is None
 
 
 def test_bad_input_ends_the_command_with_2(run_folder: Search, capsys: pytest.CaptureFixture[str]) -> None:

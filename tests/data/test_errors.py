@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from data.errors import InputError, Interrupted, run_command
+from data.errors import InputError, Interrupted, run_command, stoppable
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +47,22 @@ def test_signals_are_128_and_their_number():
     assert ended(raising(Interrupted(2))) == 130
     assert ended(raising(Interrupted(15))) == 143
     assert ended(raising(KeyboardInterrupt())) == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_an_exception_while_something_is_unfinished(number):
+    before = signal.signal(number, signal.SIG_DFL)
+    with pytest.raises(Interrupted) as caught, stoppable():
+        os.kill(os.getpid(), number)
+    assert caught.value.signal_number == number
+    assert signal.signal(number, before) is signal.SIG_DFL
+
+
+def test_a_command_behind_nohup_goes_on_without_its_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with stoppable():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.signal(signal.SIGHUP, before) is signal.SIG_IGN
 
 
 def test_other_errors_are_not_hidden():

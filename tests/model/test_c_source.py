@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import re
 import subprocess
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.c_source import c_compiler, c_source, c_state_bytes, compile_c, write_c
+from model.c_source import c_compiler, c_constant_bytes, c_source, c_state_bytes, compile_c, write_c
 from model.c_student import CStudent
 from model.export import export_student
 from model.ftjnf import FTJNF, Size
@@ -104,6 +106,66 @@ def test_hops_of_samples_are_enhanced_as_by_the_network_on_the_whole(size: Size,
     net = network(size)
     write_c(net, tmp_path)
     assert prove_hops(net, CStudent(tmp_path, size, ["-O2"]), hops=30) < 1e-6
+
+
+TWO = """\
+#include <stdio.h>
+#define STUDENT_PREFIX near_
+#include "near/student.h"
+#include "near/student.h"
+#undef STUDENT_PREFIX
+#define STUDENT_PREFIX far_
+#include "far/student.h"
+
+static near_student_state near_state;
+static far_student_state far_state;
+static float input[256 * 5], output[2][256];
+
+int main(void)
+{
+    int hop, n;
+    near_student_init(&near_state);
+    far_student_init(&far_state);
+    for (hop = 0; hop < 3; hop++) {
+        for (n = 0; n < 256 * 5; n++)
+            input[n] = (float)((n * 7919 + hop) % 1000) / 1000.0f - 0.5f;
+        near_student_hop(&near_state, input, output[0]);
+        far_student_hop(&far_state, input, output[1]);
+    }
+    for (n = 0; n < 2 * 256; n++)
+        printf("%.9g ", output[n / 256][n % 256]);
+    return 0;
+}
+"""
+
+
+@needs_compiler
+def test_two_students_are_linked_into_one_program_by_prefixes(tmp_path: Path) -> None:
+    n = np.arange(256 * 5)
+    hops = [((n * 7919 + hop) % 1000 / np.float32(1000) - 0.5).astype(np.float32).reshape(256, 5) for hop in range(3)]
+    expected, objects = [], []
+    for name, size in (("near", SIZES[0]), ("far", SIZES[1])):
+        (tmp_path / name).mkdir()
+        write_c(network(size), tmp_path / name)
+        student = CStudent(tmp_path / name, size, ["-O2"])
+        expected += [student.hop(hop) for hop in hops][-1:]
+        objects.append(tmp_path / f"{name}.o")
+        compile_c([tmp_path / name / "student.c"], objects[-1], ["-O2", *STRICT, "-c", f"-DSTUDENT_PREFIX={name}_"])
+    (tmp_path / "two.c").write_text(TWO)
+    compile_c([tmp_path / "two.c", *objects], tmp_path / "two", [*STRICT, f"-I{tmp_path}"])
+    done = subprocess.run([tmp_path / "two"], capture_output=True, text=True, check=True)
+    printed = np.array(done.stdout.split(), np.float32).reshape(2, 256)
+    assert np.abs(printed[0] - printed[1]).max() > 1e-3
+    np.testing.assert_allclose(printed, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=repr)
+def test_the_constants_take_what_the_card_says(size: Size) -> None:
+    header, source = c_source(network(size))
+    shapes = re.findall(r"^static const float \w+((?:\[\d+\])+)", source, re.MULTILINE)
+    floats = sum(math.prod(map(int, re.findall(r"\d+", shape))) for shape in shapes)
+    assert 4 * floats == c_constant_bytes(size)
+    assert f"about {math.ceil(4 * floats / 1000)} kB of constants" in header
 
 
 @needs_compiler

@@ -14,7 +14,7 @@ from data.errors import InputError
 from model.export import ExportError, export_onnx, export_student
 from model.ftjnf import FTJNF, Size
 from model.macs import paper_gmac, parameters
-from model.proof import TOLERANCE, probe_frames, prove, run_batch, run_onnx, run_stream
+from model.proof import TOLERANCE, probe_frames, prove, proved, run_batch, run_onnx, run_stream
 from model.weights import load_network
 
 SIZES = [Size(8, 4), Size(8, 4, bi_freq=True), Size(6, 3, microphones=2), Size(5, 4, bi_freq=True, microphones=1)]
@@ -94,8 +94,8 @@ def test_export_leaves_the_network_as_it_was(tmp_path: Path) -> None:
 def test_the_folder_holds_the_student_in_every_form(tmp_path: Path) -> None:
     net, folder = network(), tmp_path / "student"
     recipe = {"data": {"speech": None, "array": "cross"}, "train": {"seed": 3}}
-    difference = export_student(net, recipe, folder, origin={"trial": 7}, notes=["PESQ 1.50."])
-    assert difference <= TOLERANCE
+    proof = export_student(net, recipe, folder, origin={"trial": 7}, notes=["PESQ 1.50."])
+    assert proof["largest_difference"] <= TOLERANCE
     assert {path.name for path in folder.iterdir()} == {
         "student.onnx", "student.safetensors", "student.c", "student.h", "run_frame.py", "config.json", "golden.npz",
         "CARD.md",
@@ -109,7 +109,7 @@ def test_the_folder_holds_the_student_in_every_form(tmp_path: Path) -> None:
     assert config["origin"] == {"trial": 7}
     assert config["cost"]["parameters"] == parameters(net.size)
     assert config["cost"]["paper_gmac"] == paper_gmac(net.size)
-    assert config["proof"]["largest_difference"] == difference
+    assert config["proof"] == proof
     card = (folder / "CARD.md").read_text()
     for word in ("Student 8/4", "PESQ 1.50.", "demo corpus", "array: cross", "32 ms", "GMAC/s", "MMAC/frame"):
         assert word in card
@@ -170,6 +170,43 @@ def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         export_student(network(), {}, tmp_path / "file" / "student")
+
+
+def test_c_that_cannot_be_run_here_keeps_nothing_back_and_the_card_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: str) -> None:
+        raise OSError(f"{path}: failed to map segment from shared object")
+
+    monkeypatch.setattr("model.c_student.ctypes.CDLL", refused)
+    told = proved(export_student(network(), {}, tmp_path / "student"))
+    assert told.startswith("stream, batch and ONNX agree within")
+    assert "student.c was not proved, as" in told
+    assert "`student.c` was not proved, as " in (tmp_path / "student" / "CARD.md").read_text()
+
+
+def test_what_was_proved_is_told_and_no_more(tmp_path: Path) -> None:
+    proof = {"largest_difference": 2e-7, "frames": 100, "c": "compiled and compared", "c_hops_largest_difference": 3e-8}
+    pesq = {"largest_difference": 1e-4, "clips": 60, "snrs": [-5, 0, 5, 10, 15]}
+    assert proved(proof | {"pesq": pesq}) == (
+        "stream, batch, ONNX and C agree within 2.0e-07 over 100 frames; C on samples within 3.0e-08 of full scale; "
+        "PESQ of ONNX is the network's within 1.0e-04 on 60 test clips at 5 SNRs"
+    )
+    proof |= {"c": "not proved, as no C compiler is here; install gcc", "c_hops_largest_difference": None}
+    assert proved(proof | {"pesq": {"left_out": "no clips were given"}}) == (
+        "stream, batch and ONNX agree within 2.0e-07 over 100 frames; student.c was not proved, as no C compiler is "
+        "here; install gcc; PESQ was not compared, as no clips were given"
+    )
+
+
+def test_what_is_no_error_of_writing_is_not_taken_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise FileNotFoundError("clips")
+
+    monkeypatch.setattr(model.export, "same_pesq", gone)
+    with pytest.raises(FileNotFoundError, match="clips"):
+        export_student(network(), {}, tmp_path / "student")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:

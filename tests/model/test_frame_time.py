@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from model.c_source import c_compiler, write_c
@@ -41,3 +42,14 @@ def test_every_engine_that_is_there_is_timed_with_one_thread(network: Callable[.
     for values in told["engines"].values():
         assert 0 < values["p50_ms"] <= values["p99_ms"]
         assert np.isclose(values["share_of_hop"], values["p50_ms"] / 16)
+
+
+@pytest.mark.skipif(c_compiler() is None, reason="no C compiler is here")
+def test_a_compiler_that_does_not_know_this_machine_builds_c_for_any(
+    network: Callable[..., FTJNF], tmp_path: Path
+) -> None:
+    export_onnx(network().eval(), tmp_path / "student.onnx")
+    write_c(network().eval(), tmp_path)
+    assert set(engines(network().eval(), tmp_path, {"c": ("-march=none",)})) == {"torch", "onnx", "c_portable"}
+    (tmp_path / "student.c").write_text("no C")
+    assert set(engines(network().eval(), tmp_path)) == {"torch", "onnx"}

@@ -91,13 +91,17 @@ def test_a_snapshot_goes_on_where_it_was_taken(network) -> None:
         assert np.array_equal(streamed(other, signal[:, 1111:], [50]), rest)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e35])
-def test_a_sample_that_is_not_finite_is_named_and_changes_nothing(bad: float, network) -> None:
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [(bad, kind) for bad in (np.nan, np.inf, -np.inf) for kind in (np.float16, np.float32, np.float64)]
+    + [(1e35, np.float32), (1e35, np.float64), (1e300, np.float64)],
+)
+def test_a_sample_that_is_not_finite_is_named_and_changes_nothing(bad: float, kind: type, network) -> None:
     stream, signal = Stream(network()), noise()
-    spoilt = signal[:, 700:1800].copy()
+    spoilt = signal[:, 700:1800].astype(kind)
     spoilt[1, 345] = bad
     parts = [stream.feed(signal[:, :700])]
-    with pytest.raises(InputError, match=r"sample 1045 of channel 1 .* is (nan|-?inf|1\S*e\+35)"):
+    with pytest.raises(InputError, match=r"sample 1045 of channel 1 .* is (nan|-?inf|1\S*e\+35|1e\+300)"):
         stream.feed(spoilt)
     parts += [stream.feed(signal[:, 700:]), stream.flush()]
     assert np.array_equal(np.concatenate(parts), streamed(Stream(network()), signal, []))
