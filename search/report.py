@@ -171,11 +171,11 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, en
     if noisy is not None:
         below = [record for record in front if record["pesq_test"] is not None and record["pesq_test"] <= noisy]
         remarks.append("Every member of the front is above the unprocessed input." if not below else
-                       f"Below the unprocessed input: {', '.join(str(r['trial']) for r in below)}.")  # fmt: skip
+                       f"Below the unprocessed input: {', '.join('trial ' + str(r['trial']) for r in below)}.")  # fmt: skip
     teacher = beside.test.get("teacher", {}).get("pesq")
     if teacher is not None:
         above = [record for record in front if record["pesq_test"] is not None and record["pesq_test"] >= teacher]
-        said = "As good as the teacher or better on these clips: " + ", ".join(str(r["trial"]) for r in above) + "."
+        said = "As good as the teacher or better on these clips: " + ", ".join(f"trial {r['trial']}" for r in above) + "."
         remarks.append(said if above else "The teacher is above all of them.")
     unscored = sum(record.get("unscored_test") or 0 for record in front)
     if unscored:
