@@ -31,7 +31,7 @@ if triton is not None:
 
     @triton.jit
     def _kernel(  # type: ignore[no-untyped-def]  # its annotations are for Triton's compiler
-        both, mirrored, student, gradient, sums, n, width, units,
+        teacher, student, gradient, sums, n, width, units,
         DIAGONAL: tl.constexpr, BR: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BU: tl.constexpr,
         PRECISION: tl.constexpr,
     ):  # fmt: skip
@@ -47,14 +47,25 @@ if triton is not None:
             for start in range(0, width, BK):
                 k = start + inner
                 a = tl.load(
-                    both + (group * n + rows[:, None]) * width + k[None, :],
+                    teacher + (group * n + rows[:, None]) * width + k[None, :],
                     mask=(rows[:, None] < n) & (k[None, :] < width), other=0.0,
                 )  # fmt: skip
                 b = tl.load(
-                    mirrored + (group * n + columns[None, :]) * width + k[:, None],
+                    teacher + (group * n + columns[None, :]) * width + k[:, None],
                     mask=(columns[None, :] < n) & (k[:, None] < width), other=0.0,
                 )  # fmt: skip
-                tile = tl.dot(a, b, tile, input_precision=PRECISION)
+                tile = tl.dot(a.to(tl.float32), b.to(tl.float32), tile, input_precision=PRECISION)
+            for start in range(0, units, BK):
+                k = start + inner
+                a = tl.load(
+                    student + (group * n + rows[:, None]) * units + k[None, :],
+                    mask=(rows[:, None] < n) & (k[None, :] < units), other=0.0,
+                )  # fmt: skip
+                b = tl.load(
+                    student + (group * n + columns[None, :]) * units + k[:, None],
+                    mask=(columns[None, :] < n) & (k[:, None] < units), other=0.0,
+                )  # fmt: skip
+                tile = tl.dot(a, -b, tile, input_precision=PRECISION)
             if not DIAGONAL:
                 tile = tl.where(rows[:, None] == columns[None, :], 0.0, tile)
             total += tl.sum(tl.abs(tile), axis=1)  # rows and columns beyond n are zero: they add nothing
@@ -76,7 +87,7 @@ def absolute_difference(teacher: Tensor, student: Tensor, diagonal: bool) -> tup
     """Sum over all pairs of |Zt Zt' - Zs Zs'|, and its gradient with respect to Zs.
 
     Args:
-        teacher: (G, N, Ct).
+        teacher: (G, N, Ct), of any floating type.
         student: (G, N, Cs) in float32, Cs at most `WIDEST`.
         diagonal: whether the pairs of a row with itself count.
 
@@ -84,14 +95,11 @@ def absolute_difference(teacher: Tensor, student: Tensor, diagonal: bool) -> tup
         Scalar, and (G, N, Cs).
     """
     groups, n, units = student.shape
-    student = student.contiguous()
-    teacher = teacher.to(student.dtype)
-    both = torch.cat((teacher, student), dim=-1)
-    mirrored = torch.cat((teacher, -student), dim=-1)
+    teacher, student = teacher.contiguous(), student.contiguous()
     gradient = torch.empty_like(student)
     sums = student.new_empty(groups, n)
     _kernel[(triton.cdiv(n, ROWS), groups)](
-        both, mirrored, student, gradient, sums, n, both.shape[-1], units,
+        teacher, student, gradient, sums, n, teacher.shape[-1], units,
         DIAGONAL=diagonal, BR=ROWS, BC=COLUMNS, BK=INNER, BU=max(16, triton.next_power_of_2(units)),
         # three products in tf32 are as exact as one in float32, and run on the matrix units
         PRECISION="tf32x3",

@@ -32,5 +32,15 @@ def test_kernel_finds_value_and_gradient_of_the_dense_form(groups, n, wide, narr
     assert float((gradient.double() - exact.grad).abs().max() / exact.grad.abs().max()) < 1e-5
 
 
+def test_a_teacher_of_half_precision_is_read_as_it_is():
+    generator = torch.Generator().manual_seed(0)
+    teacher, student = (torch.randn(1, 70, width, generator=generator).to(DEVICE) for width in (40, 20))
+    half = teacher.to(torch.float16)
+    value, gradient = gram_triton.absolute_difference(half, student, diagonal=True)
+    expected, wanted = gram_triton.absolute_difference(half.float(), student, diagonal=True)
+    assert torch.equal(value, expected)
+    assert torch.equal(gradient, wanted)
+
+
 def test_kernel_is_for_cuda_and_float32_alone():
     assert not gram_triton.usable(torch.zeros(1, 4, 3))
