@@ -96,6 +96,7 @@ def _export(search: Search, choice: Choice, out: Path, tell: Tell) -> dict[str, 
         "weights_sha256": file_digest(path),
         "data_manifest_sha256": file_digest(manifest) if manifest.is_file() else None,
         "teacher_sha256": file_digest(teacher) if teacher.is_file() else None,
+        "trained_with": (configuration or {}).get("code"),
         "command": command(configuration, read_json(epochs).get("epochs") if epochs.is_file() else None),
         "scores": scores_by_snr(search.folder, student),
         "search": masked(configuration),  # this folder goes to others: no passwords in it

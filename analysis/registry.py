@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import InputError
+from data.files import file_digest, read_json, text_digest
 from data.passwords import without_password
+from model.lineage import lineage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 ALIAS = "deployable"
 """Alias of the version that was chosen last, and tag of its run."""
 
-_FOLDER = "student"
 # no telemetry, and a server that is away is known in seconds; set unless the user has
 _ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
                 "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}  # fmt: skip
@@ -38,7 +39,7 @@ def register(
         folder: of the run.
         settings: its `search.json`, which names the tracking store.
         student: the chosen record, with `mlflow_run_id`.
-        exported: the student's folder.
+        exported: the student's folder; its lineage becomes tags of the version.
         why: it was chosen.
 
     Returns:
@@ -62,11 +63,12 @@ def register(
 
             client = MlflowClient(uri, uri)
             run = client.get_run(run_id)
-            client.log_artifacts(run_id, str(exported), _FOLDER)
+            place = f"student-{_digest(exported)}"  # an earlier version keeps its own files
+            client.log_artifacts(run_id, str(exported), place)
             _ensure(client, name, str(settings["name"]))
             version = client.create_model_version(
-                name, f"{run.info.artifact_uri}/{_FOLDER}", run_id, description=why,
-                tags={"trial": str(student["trial"]), "weights_sha256": str(student.get("weights_sha256"))},
+                name, f"{run.info.artifact_uri}/{place}", run_id, description=why,
+                tags={"trial": str(student["trial"])} | lineage(read_json(exported / "config.json")),
             )  # fmt: skip
             client.set_registered_model_alias(name, ALIAS, version.version)
             _tag(client, run.info.experiment_id, run.data.tags.get("search_id"), run_id)
@@ -74,6 +76,11 @@ def register(
         reason = without_password(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
         raise InputError(f"the tracking store {without_password(uri)} did not take it ({reason[:200]})") from error
     return name, str(version.version)
+
+
+def _digest(exported: Path) -> str:
+    """A short hash of a folder's files."""
+    return text_digest({path.name: file_digest(path) for path in exported.iterdir()})[:8]
 
 
 def _ensure(client: MlflowClient, name: str, search: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from data.scene import LEVELS_DBFS
 from model.ftjnf import Size
+from model.lineage import lineage
 
 _ENGINES = {
     "torch": "torch, streaming",
@@ -14,6 +15,14 @@ _ENGINES = {
     "int8": "`student.int8.onnx`, onnxruntime",
     "c": "`student.c`, -O3 -march=native",
     "c_portable": "`student.c`, -O3",
+}
+_LINEAGE = {
+    "data_manifest_sha256": "data manifest (SHA-256)",
+    "teacher_sha256": "teacher (SHA-256)",
+    "weights_sha256": "weights (SHA-256)",
+    "seed": "seed",
+    "trained_with": "trained with",
+    "exported_with": "exported with",
 }
 
 
@@ -143,18 +152,9 @@ def _licence(data: Mapping[str, Any]) -> str:
 
 
 def _lineage(config: Mapping[str, Any]) -> str:
-    origin, code, recipe = config["origin"], config["code"], config["recipe"]
-    commit = code["git_commit"] and code["git_commit"] + (", with changes" if code["changed"] else "")
-    told = {
-        "data manifest (SHA-256)": origin.get("data_manifest_sha256"),
-        "teacher (SHA-256)": origin.get("teacher_sha256"),
-        "weights (SHA-256)": origin.get("weights_sha256"),
-        "seed": (recipe.get("train") or {}).get("seed"),
-        "exported by ftjnf-students": code["package"],
-        "commit": commit,
-    }
-    rows = "".join(f"| {name} | {value if value is not None else 'not known'} |\n" for name, value in told.items())
-    command = origin.get("command")
+    known = lineage(config)
+    rows = "".join(f"| {title} | {known.get(name, 'not known')} |\n" for name, title in _LINEAGE.items())
+    command = config["origin"].get("command")
     again = f"\nThe search again; `config.json` has every setting:\n\n```\n{command}\n```\n" if command else ""
     return f"| | |\n|---|---|\n{rows}{again}"
 

@@ -19,6 +19,9 @@ from search.space import F_HIDDEN, T_HIDDEN, Space, paper_sizes, parse_sizes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+CODE = "code"
+"""What `search.json` has beside the configuration: the code of each session, see `search.run_folder`."""
+
 KEEPS = ("front", "all")
 """Whose weights a search keeps: those of the front, its near rivals and whoever may still train; or all."""
 
@@ -168,12 +171,13 @@ class SearchConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SearchConfig:
-        """The inverse of `to_dict`, also after a turn as JSON.
+        """The inverse of `to_dict`, also after a turn as JSON, and of what a run folder adds to it.
 
         Raises:
             InputError: fields missing or unknown.
         """
         try:
+            values = {name: value for name, value in values.items() if name != CODE}
             lists = {
                 name: None if values[name] is None else tuple(values[name])
                 for name in ("methods", "schedules", "inits", "sizes", *({"f_hidden", "t_hidden"} & values.keys()))

@@ -13,7 +13,8 @@ from typing import Any
 from data.errors import InputError
 from data.files import locked, read_json, write_json
 from data.passwords import has_password
-from search.config import SearchConfig
+from model.lineage import code_version
+from search.config import CODE, SearchConfig
 from search.resume import ANEW
 
 JOURNAL = "study.journal"
@@ -79,13 +80,24 @@ class RunFolder:
 
     def change(self, config: SearchConfig) -> None:
         """Records what `search.resume` lets be said anew of a search: its later sessions go by it, too."""
-        stored = SearchConfig.from_dict(read_json(self.path / "search.json"))
+        values = read_json(self.path / "search.json")
+        stored = SearchConfig.from_dict(values)
         changed = replace(stored, **{key: getattr(config, key) for key in ANEW})
-        if changed != stored:
+        if changed != stored or values.get(CODE) != self.code():
             self._record(changed)
 
+    def code(self) -> list[dict[str, Any]]:
+        """The code of the search's sessions, this one's included, as `model.lineage.code_version` finds it.
+
+        A version that goes on with what it began stands there once.
+        """
+        path, now = self.path / "search.json", code_version()
+        before = read_json(path).get(CODE, [dict.fromkeys(now)]) if path.exists() else []
+        return before if before[-1:] == [now] else [*before, now]
+
     def _record(self, config: SearchConfig) -> None:
-        write_json(self.path / "search.json", config.to_dict(), private=has_password(config.tracking_uri))
+        content = config.to_dict() | {CODE: self.code()}
+        write_json(self.path / "search.json", content, private=has_password(config.tracking_uri))
 
     def check_data(self, manifest: Mapping[str, Any]) -> None:
         """Whether the data is still what the search began with: its students must be comparable with one another.

@@ -15,6 +15,7 @@ from data.errors import InputError, Interrupted
 from data.files import read_json, write_json
 from data.plan import Sets
 from data.units import duration
+from model.lineage import version_text
 from model.macs import Budget
 from search import results
 from search.beside import Beside
@@ -214,6 +215,7 @@ class Session:
         manifest = sets.manifest
         tags = {"corpus": manifest["corpus"], "array": manifest["array"]["name"], "budget": self.config.budget}
         tags["data_digest"] = data_digest(manifest)
+        tags["code"] = "; then ".join(version_text(code) or "not known" for code in self.run_folder.code())
         return self.config.name, self.config.params(), tags
 
     def _warm_start(self, sets: Sets) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,12 @@ def exported(tmp_path: Path) -> Path:
     folder = tmp_path / "student-8-4"
     folder.mkdir()
     (folder / "student.onnx").write_bytes(b"weights")
+    config = {
+        "origin": {"weights_sha256": "ab", "teacher_sha256": "cd", "trained_with": [{"git_commit": "1234"}]},
+        "code": {"package": "0.1", "git_commit": "5678", "changed": True},
+        "recipe": {"train": {"seed": 3}},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 
@@ -54,7 +61,19 @@ def test_the_student_chosen_last_is_the_deployable_one(
     )
     tags = [client.get_run(one["mlflow_run_id"]).data.tags[ALIAS] for one in (first, second)]
     assert tags == ["no", "yes"]
-    assert [one.path for one in client.list_artifacts(second["mlflow_run_id"], "student")] == ["student/student.onnx"]
+    assert version.tags == {
+        "trial": "1", "weights_sha256": "ab", "teacher_sha256": "cd", "seed": "3", "trained_with": "commit 1234",
+        "exported_with": "ftjnf-students 0.1, commit 5678, with changes",
+    }  # fmt: skip
+    place = version.source.rpartition("/")[2]
+    assert [one.path for one in client.list_artifacts(second["mlflow_run_id"], place)] == [
+        f"{place}/config.json", f"{place}/student.onnx",
+    ]  # fmt: skip
+    (exported / "student.onnx").write_bytes(b"other weights")
+    register(folder, settings, second, exported, "again")
+    later = client.get_model_version_by_alias(model_name("first"), ALIAS)
+    assert later.source.rpartition("/")[0] == version.source.rpartition("/")[0]
+    assert later.source != version.source  # the earlier version's files are its own
 
 
 def test_a_store_or_a_run_that_is_not_there_is_one_sentence(

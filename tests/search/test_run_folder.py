@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from data.errors import InputError
-from data.files import read_json
+from data.files import read_json, write_json
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
 from search.run_folder import RunFolder, changes
@@ -58,6 +58,20 @@ def test_folder_is_made_once(folder: Path) -> None:
         second.make(config("other"), MANIFEST)
     second.drop_unbegun()
     assert SearchConfig.from_dict(read_json(folder / "search.json")) == config("night")
+
+
+def test_the_code_of_each_session_is_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = read_json(folder / "search.json")["code"]
+    assert [list(one) for one in begun] == [["package", "git_commit", "changed"]]
+    RunFolder(folder).change(config("night"))
+    assert read_json(folder / "search.json")["code"] == begun
+    later = {"package": "9.9", "git_commit": None, "changed": None}
+    monkeypatch.setattr("search.run_folder.code_version", lambda: later)
+    RunFolder(folder).change(config("night"))
+    assert read_json(folder / "search.json")["code"] == [*begun, later]
+    write_json(folder / "search.json", config("night").to_dict())  # as an earlier version wrote it
+    RunFolder(folder).change(config("night"))
+    assert read_json(folder / "search.json")["code"] == [dict.fromkeys(later), later]
 
 
 def test_second_session_of_a_search_is_refused_while_the_first_runs(folder: Path, tmp_path: Path) -> None:
