@@ -152,10 +152,10 @@ class Clock:
         left = self.left() - reserve
         if first:
             return left > 0
-        needed = share * self.student_seconds(choice, epochs)
-        if share < 1:  # whatever is left to train, it is started and scored
-            needed += 1.5 * self.scoring_seconds(choice.size, self.score_seconds) + 2.0
-        return needed < left
+        whole = self.student_seconds(choice, epochs)
+        # whatever is left to train, it is started and scored
+        rest = share * whole + 1.5 * self.scoring_seconds(choice.size, self.score_seconds) + 2.0
+        return min(whole, rest) < left
 
     def left(self) -> float:
         """Seconds left of the budget; infinite without one."""

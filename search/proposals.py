@@ -6,7 +6,6 @@ often the search was stopped.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -148,14 +147,13 @@ class Proposals:
         """
         if state not in get_args(FinalState):
             raise ValueError(f"state must be one of {get_args(FinalState)}, got {state!r}")
-        choice = self._known(number).choice
-        scored = state == "COMPLETE" and pesq is not None and math.isfinite(pesq)
-        if cut and (scored or state == "PRUNED"):
-            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-                self._set_attribute(number, {"state": state, "pesq": pesq if scored else None})
-            return
-        if scored:
-            values = [float(cast(float, pesq)), math.log10(paper_gmac(choice.size))]
+        known = self._known(number)
+        value = float(pesq) if state == "COMPLETE" and pesq is not None and math.isfinite(pesq) else None
+        if cut and (value is not None or state == "PRUNED"):
+            if _may_go_on(known):
+                self._set_attribute(number, {"state": state, "pesq": value})
+        elif value is not None:
+            values = [value, math.log10(paper_gmac(known.choice.size))]
             self._study.tell(number, values, skip_if_finished=True)
         else:
             final = TrialState.PRUNED if state == "PRUNED" else TrialState.FAIL
@@ -179,7 +177,7 @@ class Proposals:
 
     def _set_standing(self, number: int, pesq: float | None) -> Proposal:
         known = self._known(number)
-        if known.state not in ("RUNNING", "PAUSED") and not known.cut:
+        if not _may_go_on(known):
             raise ValueError(f"number {number} has ended: {known.state}")
         self._set_attribute(number, pesq)
         return known
@@ -198,6 +196,10 @@ class Proposals:
         # in one entry of the journal, so that a crash leaves either all of it or nothing
         attributes: dict[str, Any] = {"choice": asdict(choice)}
         self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
+
+
+def _may_go_on(one: Proposal) -> bool:
+    return one.state in ("RUNNING", "PAUSED") or one.cut
 
 
 def _open_study(journal: Path | None) -> optuna.Study:
