@@ -184,7 +184,11 @@ def _asks(arguments: argparse.Namespace) -> bool:
 
 
 def _ask(search: Search, proposed: Choice) -> Choice:
-    """Shows the front and asks which student to take; Enter takes the proposed one."""
+    """Shows the front and asks which student to take; Enter takes the proposed one.
+
+    Raises:
+        InputError: the input ended without an answer.
+    """
     try:
         ms = frame_ms(search, search.front)
     except InputError:  # weights are missing; that is said of the one that is taken
@@ -192,7 +196,11 @@ def _ask(search: Search, proposed: Choice) -> Choice:
     print_front(search, proposed.student, ms)
     print(f"\nproposed: {name_of(proposed.student)}, {proposed.why}")
     while True:
-        said = input(f"Which student? Its trial, or Enter for {proposed.student['trial']}: ").strip()
+        try:
+            said = input(f"Which student? Its trial, or Enter for {proposed.student['trial']}: ").strip()
+        except EOFError:  # Ctrl-D
+            print()
+            raise InputError("no student was chosen, as the input ended; name one with --trial, or a --rule") from None
         if not said:
             return proposed
         try:

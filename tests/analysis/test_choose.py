@@ -313,6 +313,17 @@ def test_a_person_at_a_terminal_is_asked(
     assert "not registered in MLflow" in out  # the folder has no search.json
 
 
+def test_a_person_who_ends_the_input_gets_no_student(run_folder: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(analysis.choose, "_asks", lambda arguments: True)
+    monkeypatch.setattr("builtins.input", ended)
+    folder = run_folder()
+    assert "no student was chosen" in error_of(folder)
+    assert not list(folder.glob("student-*"))
+
+
 def test_nobody_is_asked_where_flags_or_pipes_are(run_folder: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.input", lambda prompt: pytest.fail("asked"))
     folder = run_folder()
