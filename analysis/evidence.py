@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def gather(folder: Path, examples: ExampleSet | None = None, silent: str = "") -
     varied = [str(one["name"]) for one in settings.get("dimensions") or () if "name" in one]
     front = [point.record for point in points(records, "validation") if point.front]
     networks = _networks(folder, front)
-    scenes, counted, silent = _scenes(folder, settings, examples, networks, silent)
+    scenes, counted, silent = _scenes(folder, settings, examples, front, networks, silent)
     return plain(
         {
             "name": settings["name"],
@@ -192,13 +192,22 @@ def _frame_times(networks: Mapping[str, FTJNF]) -> dict[str, dict[str, float]]:
 
 
 def _scenes(
-    folder: Path, settings: Mapping[str, Any], examples: ExampleSet | None, networks: Mapping[str, Any], silent: str
+    folder: Path,
+    settings: Mapping[str, Any],
+    examples: ExampleSet | None,
+    front: Sequence[Record],
+    networks: Mapping[str, FTJNF],
+    silent: str,
 ) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
-    """What is heard; of each student the test scenes below the input, of how many; and why nothing is heard."""
+    """What is heard; of each student the test scenes below the input, of how many; and why nothing is heard.
+
+    The page shows one training of each member of the front: other seeds and former members are scored as well, but
+    nobody could hear them here.
+    """
     if not (folder / "test_scores.json").is_file():
         return [], {}, silent or "The search has not scored its test scenes yet: it does at its end."
     try:
-        scores = TestScores.read(folder)
+        scores = TestScores.read(folder).of([record["trial"] for record in front])
     except InputError as error:
         return [], {}, str(error)
     scored = scores.beside["unprocessed"].size
@@ -209,7 +218,8 @@ def _scenes(
     enhancers: dict[str, Enhancer] = {"unprocessed": unprocessed, "delay-and-sum": delay_and_sum(array)}
     enhancers |= {name: network_enhancer(net) for name, net in networks.items()}
     try:
-        return heard(examples, scores, picks(scores), enhancers), counted, ""
+        audible = scores.of([number for number in scores.students if str(number) in networks])
+        return heard(examples, scores, picks(audible), enhancers), counted, ""
     except InputError as error:
         return [], counted, str(error)
 

@@ -89,6 +89,32 @@ def test_a_member_without_weights_is_left_out_where_it_would_run(run_folder: Pat
     assert len(found["students"]) == 3
 
 
+def test_other_seeds_and_former_members_of_the_front_count_for_nothing(
+    run_folder: Path, scored_set: ExampleSet
+) -> None:
+    before = gather(run_folder, scored_set)
+    records = read_json(run_folder / "students.json")
+    records[2]["trials"] = [2, 7, 8]
+    write_json(run_folder / "students.json", records)
+    content = read_json(run_folder / "test_scores.json")
+    bad = [[1.0] * 5 for _ in range(3)]  # below the input everywhere
+    content["students"] |= {"1": bad, "7": bad, "8": bad}
+    write_json(run_folder / "test_scores.json", content)
+    found = gather(run_folder, scored_set)
+    assert found["below_input"] == {"of": 15, "students": {"0": 1, "2": 0}}
+    heard, earlier = (
+        [(one["clip"], one["snr_db"], one["worse"]) for one in each["scenes"]] for each in (found, before)
+    )
+    assert heard == earlier
+
+
+def test_a_scene_is_heard_for_students_that_can_be_heard(run_folder: Path, scored_set: ExampleSet) -> None:
+    (run_folder / "students" / "0000" / "best.safetensors").unlink()
+    found = gather(run_folder, scored_set)
+    assert found["below_input"]["students"] == {"0": 1, "2": 0}
+    assert [scene["worse"] for scene in found["scenes"]] == [{}, {}, {}]
+
+
 def test_a_search_without_a_finished_student_is_refused(run_folder: Path) -> None:
     write_json(run_folder / "students.json", [])
     with pytest.raises(InputError, match=r"no student of .* has finished"):
