@@ -18,7 +18,7 @@ from typing import Any
 
 from analysis.choice import DEFAULT_RULE, Choice, Pace, Search, choose, latest_search, name_of, read_search
 from analysis.listing import pesq_text, print_choice, print_front
-from analysis.origin import cache_of, command, scores_by_snr, search_clips
+from analysis.origin import again, cache_of, scores_by_snr, search_clips
 from analysis.registry import ALIAS, register
 from analysis.series import Record, is_number, size_name
 from analysis.speed import frame_ms, weights_of
@@ -84,6 +84,7 @@ def _export(search: Search, choice: Choice, out: Path, tell: Callable[[str], Non
     teacher, epochs = search.folder / "teacher.safetensors", search.folder / "epochs.json"
     configuration = read_json(settings) if settings.is_file() else None
     _check_origin(path, recipe, student, configuration)
+    command, space = again(configuration, read_json(epochs).get("epochs") if epochs.is_file() else None)
     origin: dict[str, Any] = {
         "run": search.folder.resolve().name,
         "why": choice.why,
@@ -91,7 +92,8 @@ def _export(search: Search, choice: Choice, out: Path, tell: Callable[[str], Non
         "weights_sha256": file_digest(path),
         "data_manifest_sha256": file_digest(manifest) if manifest.is_file() else None,
         "teacher_sha256": file_digest(teacher) if teacher.is_file() else None,
-        "command": command(configuration, read_json(epochs).get("epochs") if epochs.is_file() else None),
+        "command": command,
+        "space": space,
         "scores": scores_by_snr(search.folder, student),
         "search": masked(configuration),  # this folder goes to others: no passwords in it
     }

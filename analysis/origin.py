@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,50 +16,31 @@ from data.cores import usable_cores
 from data.errors import InputError
 from data.examples import ExampleSet
 from data.files import cache_root, read_json
-from data.passwords import without_password
 from data.plan import DataPlan, scored_sets
 from data.scene import SNRS_DB
 from model.clips import Clips
-
-_FLAGS = {
-    "budget": "--budget", "preset": "--preset", "name": "--name", "seed": "--seed", "trials": "--trials",
-    "sampler": "--sampler", "repeats": "--repeats", "methods": "--methods", "schedules": "--schedules",
-    "inits": "--init", "sizes": "--sizes", "score_every": "--score-every", "teacher": "--teacher",
-    "teacher_size": "--teacher-size",
-}  # fmt: skip
-_DATA_FLAGS = {
-    "speech": "--speech", "noise": "--noise", "rirs": "--rirs", "array": "--array", "hours": "--hours",
-    "train_clips": "--train-clips", "val_clips": "--val-clips", "score_clips": "--score-clips",
-    "test_clips": "--test-clips", "clip_seconds": "--clip-seconds",
-}  # fmt: skip
-_TRAIN_FLAGS = {"epochs": "--epochs", "batch": "--batch", "lr": "--lr", "alpha": "--alpha", "precision": "--precision"}
+from search.again import words_again
+from search.config import SearchConfig
 
 
-def command(configuration: Mapping[str, Any] | None, epochs: int | None = None) -> str | None:
-    """The command line of a search with the settings of its `search.json`, by the flags that shape its students.
+def again(configuration: Mapping[str, Any] | None, epochs: int | None = None) -> tuple[str | None, dict[str, Any]]:
+    """The command line that makes a search again, and what the space file that it names has to hold, if it names one.
 
     Args:
-        configuration: the search's; None where it is not known.
+        configuration: the search's `search.json`; None where it is not known.
         epochs: a stage, where the search had to fit them into its time budget: the command then names them instead.
+
+    Returns:
+        None and nothing where the configuration is not known, or is of another version.
     """
-    if not configuration or "budget" not in configuration:
-        return None
-    words = ["python", "search/run.py"]
-    train = dict(configuration.get("train") or {})
-    train["epochs"] = epochs or train.get("epochs")
-    parts = ((_FLAGS, configuration), (_DATA_FLAGS, configuration.get("data") or {}), (_TRAIN_FLAGS, train))
-    for flags, values in parts:
-        for key, flag in flags.items():
-            value = values.get(key)
-            if value is not None:
-                text = ",".join(f"{one}" for one in value) if isinstance(value, (list, tuple)) else str(value)
-                words += [flag, without_password(text)]
-    if (configuration.get("data") or {}).get("remix"):
-        words.append("--remix")
-    seconds = configuration.get("time_budget")
-    if seconds is not None:
-        words += ["--time-budget", f"{seconds:g}s"]
-    return shlex.join(words)
+    try:
+        config = SearchConfig.from_dict(dict(configuration or {}))
+        if epochs is not None:
+            config = replace(config, train=replace(config.train, epochs=epochs))
+        words, space = words_again(config)
+    except InputError:
+        return None, {}
+    return shlex.join(["python", "search/run.py", *words]), space
 
 
 def scores_by_snr(folder: Path, student: Record) -> dict[str, dict[str, Any]]:

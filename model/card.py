@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -153,9 +154,18 @@ def _lineage(config: Mapping[str, Any]) -> str:
         "commit": commit,
     }
     rows = "".join(f"| {name} | {value if value is not None else 'not known'} |\n" for name, value in told.items())
-    command = origin.get("command")
-    again = f"\nThe search again; `config.json` has every setting:\n\n```\n{command}\n```\n" if command else ""
-    return f"| | |\n|---|---|\n{rows}{again}"
+    return f"| | |\n|---|---|\n{rows}{_again(origin)}"
+
+
+def _again(origin: Mapping[str, Any]) -> str:
+    """The command that makes the search again, and the space file that it needs, if it needs one."""
+    command, space = origin.get("command"), origin.get("space")
+    if not command:
+        return ""
+    text = f"\nThe search again; `config.json` has every setting:\n\n```\n{command}\n```\n"
+    if space:
+        text += f"\nwith this as `space.json`:\n\n```json\n{json.dumps(space)}\n```\n"
+    return text
 
 
 def _sentence(text: str) -> str:

@@ -2,35 +2,41 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from analysis.origin import command, scores_by_snr, search_clips
+from analysis.origin import again, scores_by_snr, search_clips
 from data.plan import DataPlan, prepare
-from search.flags import read_flags
-
-SETTINGS = {
-    "budget": "1.0GMAC", "preset": "short", "name": "headset", "seed": 3, "trials": 4, "methods": ["none", "linear"],
-    "sizes": None, "time_budget": 3600.0, "teacher": None,
-    "data": {"speech": "my speech", "noise": "noise", "rirs": "rirs", "hours": [38, 4.8, 1.2], "remix": True},
-    "train": {"epochs": 30, "lr": 0.001},
-}  # fmt: skip
+from search.flags import read_flags, search_config
 
 
-def test_the_command_that_made_a_search_has_flags_that_exist_and_its_epochs() -> None:
-    line = command(SETTINGS, epochs=14)
+def test_the_command_of_a_search_makes_the_same_search_with_the_epochs_that_it_had(tmp_path: Path) -> None:
+    flags = ["--budget", "1.0GMAC", "--name", "headset", "--speech", "my speech", "--noise", "n", "--rirs", "r",
+             "--time-budget", "1h"]  # fmt: skip
+    made = search_config(read_flags(flags))
+    line, space = again(json.loads(json.dumps(made.to_dict())), epochs=14)
     assert line is not None
     words = shlex.split(line)
     assert words[:2] == ["python", "search/run.py"]
-    for pair in (["--budget", "1.0GMAC"], ["--speech", "my speech"], ["--methods", "none,linear"], ["--epochs", "14"],
-                 ["--hours", "38,4.8,1.2"], ["--time-budget", "3600s"]):  # fmt: skip
-        assert words[words.index(pair[0]) + 1] == pair[1]
-    assert "--remix" in words
-    assert "--sizes" not in words
-    read_flags(words[2:])
-    assert command(None) is None
+    assert search_config(read_flags(words[2:])) == replace(made, train=replace(made.train, epochs=14))
+    assert space == {}
+
+
+def test_the_command_names_a_space_file_for_what_no_flag_can_say() -> None:
+    made = search_config(read_flags(["--budget", "1.0GMAC"]))
+    line, space = again(replace(made, t_hidden=(8, 16)).to_dict())
+    assert line is not None
+    assert line.endswith(" --space space.json")
+    assert space == {"t_hidden": [8, 16]}
+
+
+@pytest.mark.parametrize("configuration", [None, {}, {"budget": "1.0GMAC"}, {"budget": "1.0GMAC", "new": 1}])
+def test_a_configuration_of_another_version_gives_no_command(configuration: dict[str, Any] | None) -> None:
+    assert again(configuration) == (None, {})
 
 
 def test_scores_by_snr_have_intervals_where_the_table_is_there(tmp_path: Path, student) -> None:
