@@ -63,11 +63,11 @@ def _scores(scores: Mapping[str, Any]) -> str:
     """A table of PESQ by SNR; `scores` as `analysis.origin.scores_by_snr` gives them."""
     if not scores:
         return ""
-    heads = [f"{split}: median | {kind}" for split, kind in (("validation", "95 % interval"), ("test", "quartiles"))]
+    heads = [f"{split}: median | 95 % interval" for split in ("validation", "test")]
     rows = [f"| SNR in dB | {' | '.join(heads)} |", "|---|---|---|---|---|"]
     for snr, row in scores.items():
         cells = [_number(row.get("val")), _pair(row.get("val_interval"))]
-        cells += [_number(row.get("test")), _pair(row.get("test_quartiles"))]
+        cells += [_number(row.get("test")), _pair(row.get("test_interval"))]
         rows.append(f"| {snr} | {' | '.join(cells)} |")
     return "\n" + "\n".join(rows) + "\n"
 

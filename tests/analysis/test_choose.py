@@ -82,6 +82,25 @@ def test_the_front_is_listed_and_a_student_exported(run_folder: Search, capsys: 
     assert "test: unprocessed 1.19, student 1.90, teacher 2.01" in card
 
 
+def test_the_card_gives_the_scores_of_the_seed_that_is_exported_and_the_mean_as_such(run_folder: Search) -> None:
+    several = {"trials": [2, 7, 8], "pesq_val_seeds": [2.0, 1.9, 1.95], "pesq_test_seeds": [2.2, 1.6, 1.9]}
+    folder = run_folder()
+    records = json.loads((folder / "front.json").read_text())
+    (folder / "front.json").write_text(json.dumps([one | (several if one["trial"] == 2 else {}) for one in records]))
+    (folder / "students" / "0002" / "scores.json").write_text(json.dumps({"val_table": [[2.0] * 5] * 3}))
+    tables = {"set": "x", "snrs_db": [-5, 0, 5, 10, 15], "beside": {"unprocessed": [[1.19] * 5] * 3},
+              "students": {"2": [[2.2] * 5] * 3, "7": [[1.6] * 5] * 3}}  # fmt: skip
+    (folder / "test_scores.json").write_text(json.dumps(tables))
+    main([str(folder), "--trial", "2"])
+    out = folder / "student-12-6"
+    card = (out / "CARD.md").read_text()
+    assert "trained by 3 seeds" in card
+    assert "validation: unprocessed 1.20, student 2.00 (mean of 3 seeds 1.95), teacher 2.05." in card
+    assert "test: unprocessed 1.19, student 2.20 (mean of 3 seeds 1.90), teacher 2.01." in card
+    assert "| 5 | 2.00 | 2.00 to 2.00 | 2.20 | 2.20 to 2.20 |" in card
+    assert json.loads((out / "config.json").read_text())["origin"]["pesq"] == {"val": 2.0, "test": 2.2}
+
+
 def test_an_asked_rule_that_nobody_satisfies_is_an_error(run_folder: Search) -> None:
     assert "no student is within 0.05" in error_of(run_folder(), "--rule", "within:0.05")
 
