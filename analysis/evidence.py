@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -74,6 +75,7 @@ def gather(folder: Path, examples: ExampleSet | None = None, silent: str = "") -
     return plain(
         {
             "name": settings["name"],
+            "folder": shlex.quote(str(folder.resolve())),
             "budget": lines.budget_text,
             "budget_gmac": lines.budget_gmac,
             "data": lines.data,
@@ -83,7 +85,11 @@ def gather(folder: Path, examples: ExampleSet | None = None, silent: str = "") -
                 for name in ("unprocessed", "delay-and-sum", "teacher")
                 if name in beside["val"]
             },
-            "students": [_student(point.record, point.front, varied) for point in points(records, "validation")],
+            "students": [
+                _student(point.record, point.front, varied)
+                | {"kept": (folder / str(point.record.get("checkpoint"))).is_file()}
+                for point in points(records, "validation")
+            ],
             "tracking": _tracking(folder),
             "remarks": _remarks(folder),
             "figure3": _figure3(records, lines),

@@ -36,7 +36,9 @@ function pick(student) {
     panel.append(node("div", {textContent: "Open MLflow with this command, and look for the run of that id:"}));
     panel.append(node("code", {textContent: data.tracking.open}));
   } else panel.append(node("div", {textContent: student.mlflow_run_id ? "Open MLflow on the search's store, and look for the run of that id." : "MLflow has no run of this student."}));
-  panel.append(node("div", {}, node("code", {textContent: `python analysis/choose.py --trial ${student.trial}`}), " exports it."));
+  panel.append(student.kept
+    ? node("div", {}, node("code", {textContent: `python analysis/choose.py ${data.folder} --trial ${student.trial}`}), " exports it.")
+    : node("div", {textContent: "Its weights were not kept: it cannot be exported."}));
   panel.hidden = false;
 }
 

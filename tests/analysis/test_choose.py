@@ -213,7 +213,7 @@ def test_weights_that_are_missing_or_of_another_student_are_an_error(run_folder:
     assert "holds a network 10/4, not trial 2 (12/6)" in error_of(folder)
     chosen.unlink()
     assert "weights of trial 2 (12/6) are missing" in error_of(folder)
-    assert "has no checkpoint" in error_of(run_folder(checkpoint=None))
+    assert "were not kept" in error_of(run_folder(checkpoint=None))
 
 
 def other_search(run_folder: Search, old: Path) -> tuple[Path, Path]:

@@ -115,6 +115,15 @@ def test_a_scene_is_heard_for_students_that_can_be_heard(run_folder: Path, score
     assert [scene["worse"] for scene in found["scenes"]] == [{}, {}, {}]
 
 
+def test_only_students_whose_weights_are_there_can_be_exported(run_folder: Path) -> None:
+    records = read_json(run_folder / "students.json")
+    records[1]["checkpoint"] = None
+    write_json(run_folder / "students.json", records)
+    found = gather(run_folder)
+    assert [student["kept"] for student in found["students"]] == [True, False, True]
+    assert found["folder"] == str(run_folder.resolve())
+
+
 def test_a_search_without_a_finished_student_is_refused(run_folder: Path) -> None:
     write_json(run_folder / "students.json", [])
     with pytest.raises(InputError, match=r"no student of .* has finished"):

@@ -219,6 +219,21 @@ def test_without_a_server_a_click_shows_the_run_and_the_command(
 
 
 @needs_browser
+def test_a_click_tells_how_a_student_is_exported_or_that_it_cannot_be(
+    run_folder: Path, evidence: Evidence, chromium: Page
+) -> None:
+    evidence["tracking"] = {"runs": None, "open": None}
+    evidence["students"][1]["kept"] = False
+    chromium.open(write_review(run_folder, evidence))
+    said = "document.getElementById('chosen').innerText"
+    chromium.click("#pareto .hit[data-trial='2']")
+    assert f"python analysis/choose.py {run_folder.resolve()} --trial 2 exports it." in chromium.run(said)
+    chromium.click("#pareto .hit[data-trial='1']")
+    assert "choose.py" not in chromium.run(said)
+    assert "weights were not kept" in chromium.run(said)
+
+
+@needs_browser
 def test_filters_take_methods_and_dominated_students_away_and_the_axis_changes(shown: Path, chromium: Page) -> None:
     chromium.open(shown)
     drawn = "[...document.querySelectorAll('#pareto .hit')].map((one) => one.dataset.trial).sort().join()"
