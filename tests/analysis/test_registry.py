@@ -8,6 +8,7 @@ import pytest
 
 from analysis.registry import ALIAS, model_name, register
 from data.errors import InputError
+from data.files import write_json
 from search.tracking import Tracker
 from search.tracking_store import default_uri
 
@@ -33,6 +34,9 @@ def exported(tmp_path: Path) -> Path:
     folder = tmp_path / "student-8-4"
     folder.mkdir()
     (folder / "student.onnx").write_bytes(b"weights")
+    code = {"package": "1", "git_commit": "new", "changed": False}
+    origin = {"data_manifest_sha256": "d", "teacher_sha256": None, "code": [code | {"git_commit": "old"}]}
+    write_json(folder / "config.json", {"origin": origin, "code": code, "recipe": {"train": {"seed": 0}}})
     return folder
 
 
@@ -54,7 +58,20 @@ def test_the_student_chosen_last_is_the_deployable_one(
     )
     tags = [client.get_run(one["mlflow_run_id"]).data.tags[ALIAS] for one in (first, second)]
     assert tags == ["no", "yes"]
-    assert [one.path for one in client.list_artifacts(second["mlflow_run_id"], "student")] == ["student/student.onnx"]
+    paths = [one.path for one in client.list_artifacts(second["mlflow_run_id"], "student")]
+    assert paths == ["student/config.json", "student/student.onnx"]
+
+
+def test_a_version_tells_its_lineage(runs: tuple[Path, list[Mapping[str, Any]]], exported: Path) -> None:
+    from mlflow import MlflowClient
+
+    folder, (first, _) = runs
+    name, number = register(folder, {"name": "told", "tracking_uri": None}, first, exported, "")
+    uri = default_uri(folder.parent)
+    assert MlflowClient(uri, uri).get_model_version(name, number).tags == {
+        "trial": "0", "weights_sha256": "ab", "data_manifest_sha256": "d", "seed": "0",
+        "trained_with": "ftjnf-students 1, commit old", "exported_with": "ftjnf-students 1, commit new",
+    }  # fmt: skip
 
 
 def test_a_store_or_a_run_that_is_not_there_is_one_sentence(
