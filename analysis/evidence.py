@@ -46,6 +46,8 @@ Evidence = dict[str, Any]
 
 COUNTED_DB = 0.0
 """SNR of the paper's Figure 4."""
+OWN_MLFLOW = "http://127.0.0.1:5000"
+"""Where `mlflow ui` shows a store, unless it is told another port."""
 
 
 def gather(folder: Path, examples: ExampleSet | None = None, silent: str = "") -> Evidence:
@@ -285,12 +287,19 @@ def _remarks(folder: Path) -> list[str]:
 
 
 def _tracking(folder: Path) -> dict[str, Any]:
-    """Where the search stands in MLflow: `runs`, an address that a run's id completes, or the command to `open` it."""
+    """Where the search stands in MLflow.
+
+    `runs` is an address that a run's id completes: of its server, or of MLflow on the reader's own machine, which
+    `command` starts. `open` is the search's page on a server.
+    """
     try:
-        page = str(read_json(folder / "tracking.json").get("page") or "")
+        told = read_json(folder / "tracking.json")
+        page, experiment = str(told.get("page") or ""), told.get("experiment_id")
     except (InputError, AttributeError):
-        page = ""
+        page, experiment = "", None
     if re.match("https?://", page) is None:
-        return {"runs": None, "open": without_password(page) or None}
+        own = f"{OWN_MLFLOW}/#/experiments/{experiment}/runs/" if page and experiment else None
+        return {"runs": own, "open": None, "command": without_password(page) or None}
     address = re.sub("//[^/@]*@", "//", page)  # a reader has a name and password of their own
-    return {"runs": address.rpartition("/")[0] + "/" if "/runs/" in address else None, "open": address}
+    runs = address.rpartition("/")[0] + "/" if "/runs/" in address else None
+    return {"runs": runs, "open": address, "command": None}

@@ -48,16 +48,24 @@ def test_what_else_a_search_varied_is_shown_with_the_student(run_folder: Path) -
     assert [student["settings"] for student in gather(run_folder)["students"]] == [{}, {}, {"ramp": 0.5}]
 
 
-def test_runs_are_found_on_a_server_and_by_a_command_otherwise(run_folder: Path) -> None:
+def test_runs_are_found_on_a_server(run_folder: Path) -> None:
     assert gather(run_folder)["tracking"]["runs"] == "http://mlflow.example/#/experiments/3/runs/"
     page = "https://me:***@mlflow.example/#/experiments/3/runs/parent"
     write_json(run_folder / "tracking.json", {"page": page})
     assert gather(run_folder)["tracking"]["runs"] == "https://mlflow.example/#/experiments/3/runs/"
-    write_json(run_folder / "tracking.json", {"page": "mlflow ui --backend-store-uri sqlite:///runs/mlflow.db"})
-    tracking = gather(run_folder)["tracking"]
-    assert tracking == {"runs": None, "open": "mlflow ui --backend-store-uri sqlite:///runs/mlflow.db"}
+    assert gather(run_folder)["tracking"]["command"] is None
+
+
+def test_runs_in_a_store_without_server_are_found_where_its_command_shows_them(run_folder: Path) -> None:
+    command = "mlflow ui --backend-store-uri sqlite:///runs/mlflow.db"
+    write_json(run_folder / "tracking.json", {"experiment_id": "3", "page": command})
+    assert gather(run_folder)["tracking"] == {
+        "runs": "http://127.0.0.1:5000/#/experiments/3/runs/", "open": None, "command": command,
+    }  # fmt: skip
+    write_json(run_folder / "tracking.json", {"page": command})
+    assert gather(run_folder)["tracking"] == {"runs": None, "open": None, "command": command}
     (run_folder / "tracking.json").unlink()
-    assert gather(run_folder)["tracking"] == {"runs": None, "open": None}
+    assert gather(run_folder)["tracking"] == {"runs": None, "open": None, "command": None}
 
 
 def test_a_search_that_was_stopped_is_gathered_without_its_end(run_folder: Path) -> None:
