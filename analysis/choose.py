@@ -82,7 +82,6 @@ def _export(search: Search, choice: Choice, out: Path, tell: Callable[[str], Non
         raise InputError(f"{path} holds a network {net.size}, not {name_of(student)}; restore it or choose another")
     settings, manifest = search.folder / "search.json", search.folder / "data.json"
     teacher, epochs = search.folder / "teacher.safetensors", search.folder / "epochs.json"
-    code = search.folder / "code.json"
     configuration = read_json(settings) if settings.is_file() else None
     _check_origin(path, recipe, student, configuration)
     command, space = again(configuration, read_json(epochs).get("epochs") if epochs.is_file() else None)
@@ -95,7 +94,6 @@ def _export(search: Search, choice: Choice, out: Path, tell: Callable[[str], Non
         "weights_sha256": file_digest(path),
         "data_manifest_sha256": file_digest(manifest) if manifest.is_file() else None,
         "teacher_sha256": file_digest(teacher) if teacher.is_file() else None,
-        "code": read_json(code) if code.is_file() else None,
         "command": command,
         "space": space,
         "pesq": pesq,

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import InputError
-from data.files import read_json
 from data.passwords import without_password
-from model.lineage import lineage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,7 +64,7 @@ def register(
             _ensure(client, name, str(settings["name"]))
             version = client.create_model_version(
                 name, f"{run.info.artifact_uri}/{_FOLDER}", run_id, description=why,
-                tags=_tags(student, exported),
+                tags={"trial": str(student["trial"]), "weights_sha256": str(student.get("weights_sha256"))},
             )  # fmt: skip
             client.set_registered_model_alias(name, ALIAS, version.version)
             _tag(client, run.info.experiment_id, run.data.tags.get("search_id"), run_id)
@@ -126,18 +124,6 @@ def _ensure(client: MlflowClient, name: str, search: str) -> None:
         client.get_registered_model(name)
     except MlflowException:
         client.create_registered_model(name, description=f"Students of the search {search}, as choose.py wrote them.")
-
-
-def _tags(student: Mapping[str, Any], exported: Path) -> dict[str, str]:
-    """What a version of the model tells of its lineage, as far as it is known."""
-    config = exported / "config.json"
-    told = {"trial": student["trial"], "weights_sha256": student.get("weights_sha256")}
-    told |= (
-        {name: value for name, value in lineage(read_json(config)).items() if value is not None}
-        if config.is_file()
-        else {}
-    )
-    return {name: str(value) for name, value in told.items() if value is not None}
 
 
 def _tag(client: MlflowClient, experiment: str, search_id: str | None, run_id: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from data.scene import LEVELS_DBFS
 from model.ftjnf import Size
-from model.lineage import lineage
 
 _ENGINES = {
     "torch": "torch, streaming",
@@ -143,21 +142,19 @@ def _licence(data: Mapping[str, Any]) -> str:
     return "What it was trained on is not told in its recipe."
 
 
-_LINEAGE = {
-    "data_manifest_sha256": "data manifest (SHA-256)",
-    "teacher_sha256": "teacher (SHA-256)",
-    "weights_sha256": "weights (SHA-256)",
-    "seed": "seed",
-    "trained_with": "trained with",
-    "exported_with": "exported with",
-}
-
-
 def _lineage(config: Mapping[str, Any]) -> str:
-    told = lineage(config)
-    values = {words: "not known" if told[name] is None else told[name] for name, words in _LINEAGE.items()}
-    rows = "".join(f"| {words} | {value} |\n" for words, value in values.items())
-    return f"| | |\n|---|---|\n{rows}{_again(config['origin'])}"
+    origin, code, recipe = config["origin"], config["code"], config["recipe"]
+    commit = code["git_commit"] and code["git_commit"] + (", with changes" if code["changed"] else "")
+    told = {
+        "data manifest (SHA-256)": origin.get("data_manifest_sha256"),
+        "teacher (SHA-256)": origin.get("teacher_sha256"),
+        "weights (SHA-256)": origin.get("weights_sha256"),
+        "seed": (recipe.get("train") or {}).get("seed"),
+        "exported by ftjnf-students": code["package"],
+        "commit": commit,
+    }
+    rows = "".join(f"| {name} | {value if value is not None else 'not known'} |\n" for name, value in told.items())
+    return f"| | |\n|---|---|\n{rows}{_again(origin)}"
 
 
 def _again(origin: Mapping[str, Any]) -> str:

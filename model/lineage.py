@@ -1,10 +1,9 @@
-"""Which code made something, and what an exported student comes from."""
+"""Which code made something: the package's version, and the commit where it lies in a git checkout."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import subprocess
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,41 +28,6 @@ def code_version(root: Path = ROOT) -> dict[str, Any]:
         "package": package,
         "git_commit": _git(root, "rev-parse", "HEAD") if own else None,
         "changed": None if status is None else bool(status),
-    }
-
-
-def told_version(version: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> str | None:
-    """Code in words: `ftjnf-students 0.1, commit 1a2b, with changes`; None where nothing is known.
-
-    Args:
-        version: of `code_version`, or several of them, one after the other.
-    """
-    versions = [version] if isinstance(version, Mapping) else version or []
-    told = []
-    for one in versions:
-        parts = [f"ftjnf-students {one['package']}"] if one.get("package") else []
-        parts += [f"commit {one['git_commit']}"] if one.get("git_commit") else []
-        told.append(", ".join([*parts, *(["with changes"] if one.get("changed") else [])]))
-    return "; then ".join(text for text in told if text) or None
-
-
-def lineage(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What an exported student comes from: hashes of data, teacher and weights, its seed, and the code behind it.
-
-    Args:
-        config: what `model.export.export_student` writes to `config.json`.
-
-    Returns:
-        By name; None where it is not known.
-    """
-    origin, recipe = config.get("origin") or {}, config.get("recipe") or {}
-    return {
-        "data_manifest_sha256": origin.get("data_manifest_sha256"),
-        "teacher_sha256": origin.get("teacher_sha256"),
-        "weights_sha256": origin.get("weights_sha256"),
-        "seed": (recipe.get("train") or {}).get("seed"),
-        "trained_with": told_version(origin.get("code")),
-        "exported_with": told_version(config.get("code")),
     }
 
 

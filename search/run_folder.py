@@ -19,9 +19,6 @@ from search.resume import ANEW
 JOURNAL = "study.journal"
 """The file that has the search's students."""
 
-CODE = "code.json"
-"""The file that says which code has run the search, one version after the other."""
-
 
 def taken(folder: Path) -> InputError:
     """What is to be said of a new search whose folder is there already."""
@@ -89,17 +86,6 @@ class RunFolder:
 
     def _record(self, config: SearchConfig) -> None:
         write_json(self.path / "search.json", config.to_dict(), private=has_password(config.tracking_uri))
-
-    def note_code(self, version: Mapping[str, Any]) -> None:
-        """Records which code this session runs, if it is another than that of the session before.
-
-        Args:
-            version: of `model.lineage.code_version`.
-        """
-        path = self.path / CODE
-        known = read_json(path) if path.exists() else []
-        if known[-1:] != [dict(version)]:
-            write_json(path, [*known, dict(version)])
 
     def check_data(self, manifest: Mapping[str, Any]) -> None:
         """Whether the data is still what the search began with: its students must be comparable with one another.

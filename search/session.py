@@ -15,7 +15,6 @@ from data.errors import InputError, Interrupted
 from data.files import read_json, write_json
 from data.plan import Sets
 from data.units import duration
-from model.lineage import code_version, told_version
 from model.macs import Budget
 from search import results
 from search.beside import Beside
@@ -52,8 +51,7 @@ from search.warm_start import data_digest, read_warm_start, write_warm_start
 EXPERIMENT = "ftjnf-students"
 """The MLflow experiment of all searches."""
 
-RECORDS = ("front.json", "front.csv", "students.json", "search.json", "data.json", "code.json", "ending.json",
-           "report.md")  # fmt: skip
+RECORDS = ("front.json", "front.csv", "students.json", "search.json", "data.json", "ending.json", "report.md")
 """Files of the run folder that are copied to the search's MLflow run at the end."""
 
 
@@ -77,7 +75,6 @@ class Session:
         self.timing = Timing(started)
         self.folder = config.folder
         self.run_folder = RunFolder(config.folder)
-        self.code = code_version()
         self.ground = Groundwork(config, space, cache, console, started)
         self.signals = Signals()
 
@@ -122,7 +119,6 @@ class Session:
                 self.run_folder.check_data(sets.manifest)
             else:
                 self.run_folder.make(self.config, sets.manifest)
-            self.run_folder.note_code(self.code)
             write_json(self.folder / "splits.json", sets.splits)
             self._warm_start(sets)
             loudly = self._names_a_store()
@@ -218,7 +214,6 @@ class Session:
         manifest = sets.manifest
         tags = {"corpus": manifest["corpus"], "array": manifest["array"]["name"], "budget": self.config.budget}
         tags["data_digest"] = data_digest(manifest)
-        tags["code"] = told_version(self.code) or "not known"
         return self.config.name, self.config.params(), tags
 
     def _warm_start(self, sets: Sets) -> None:

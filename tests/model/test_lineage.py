@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from model.lineage import code_version, lineage, told_version
+from model.lineage import code_version
 
 
 def git(folder: Path, *words: str) -> str:
@@ -29,24 +29,3 @@ def test_code_below_a_checkout_of_something_else_is_not_taken_for_it(tmp_path: P
     (tmp_path / "packages").mkdir()
     told = code_version(tmp_path / "packages")
     assert (told["git_commit"], told["changed"]) == (None, None)
-
-
-def test_code_is_told_in_words_one_version_after_the_other() -> None:
-    first = {"package": "0.1", "git_commit": "ab", "changed": True}
-    second = {"package": "0.2", "git_commit": None, "changed": None}
-    assert told_version(first) == "ftjnf-students 0.1, commit ab, with changes"
-    assert told_version([first, second]) == "ftjnf-students 0.1, commit ab, with changes; then ftjnf-students 0.2"
-    assert told_version(None) is None
-    assert told_version({"package": None, "git_commit": None, "changed": None}) is None
-
-
-def test_lineage_names_the_code_of_training_and_export_apart() -> None:
-    config = {
-        "origin": {"teacher_sha256": "t", "code": [{"package": "1", "git_commit": "old", "changed": False}]},
-        "recipe": {"train": {"seed": 0}},
-        "code": {"package": "1", "git_commit": "new", "changed": False},
-    }
-    assert lineage(config) == {
-        "data_manifest_sha256": None, "teacher_sha256": "t", "weights_sha256": None, "seed": 0,
-        "trained_with": "ftjnf-students 1, commit old", "exported_with": "ftjnf-students 1, commit new",
-    }  # fmt: skip

@@ -52,13 +52,6 @@ def test_new_folder_says_what_is_searched_on_what_data(folder: Path) -> None:
     assert read_json(folder / "data.json")["banks"] == MANIFEST["banks"]
 
 
-def test_the_code_of_a_session_is_noted_where_it_is_another(folder: Path) -> None:
-    run = RunFolder(folder)
-    for commit in ("a", "a", "b"):
-        run.note_code({"package": "1", "git_commit": commit, "changed": False})
-    assert [one["git_commit"] for one in read_json(folder / "code.json")] == ["a", "b"]
-
-
 def test_folder_is_made_once(folder: Path) -> None:
     second = RunFolder(folder)
     with pytest.raises(InputError, match=r"a search named night exists at .*--resume night.*another --name"):

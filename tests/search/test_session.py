@@ -182,16 +182,6 @@ def test_what_is_said_anew_of_a_search_is_kept_for_its_later_sessions(
     assert stored == replace(config, trials=40, patience=7, time_budget=60.0)
 
 
-def test_the_code_of_every_session_is_recorded(
-    opened: Open, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for resumed, commit in ((False, "a"), (True, "b")):
-        version = {"package": "1", "git_commit": commit, "changed": False}
-        monkeypatch.setattr(search.session, "code_version", lambda version=version: version)
-        begun(opened, monkeypatch, resumed=resumed)
-    assert [one["git_commit"] for one in read_json(config.folder / "code.json")] == ["a", "b"]
-
-
 def test_fewer_trials_than_were_begun_are_refused_and_nothing_is_changed(
     opened: Open, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
