@@ -23,7 +23,7 @@ class Search:
 
     Args:
         folder: the run folder.
-        records: all students of `front.json`.
+        records: all students with a score, those of `students.json`; where that is missing, those of `front.json`.
         front: its non-dominated students in paper GMAC and validation PESQ, cheapest first; at least one.
         teacher, unprocessed: validation PESQ of the teacher and of the noisy reference microphone; None if not known.
     """
@@ -85,6 +85,25 @@ def read_search(folder: Path) -> Search:
         raise InputError(f"{folder} is not a folder; give a run folder of search/run.py, one that holds front.json")
     if not path.is_file():
         raise InputError(f"{path} does not exist; let the search finish a student first, or name another run folder")
+    records = _read_records(path)
+    members = pareto_mask([record["paper_gmac"] for record in records], _validation(records))
+    front = [record for record, member in zip(records, members, strict=True) if member]
+    if not front:
+        raise InputError(f"{path} holds no student with a validation PESQ; let the search finish at least one")
+    front.sort(key=lambda record: float(record["paper_gmac"]))
+    every = folder / "students.json"
+    if every.is_file():  # those off the front can be asked for by number
+        known = {record["trial"] for record in records}
+        records += [record for record in _read_records(every) if record["trial"] not in known]
+    return Search(folder, records, front, _first(records, "pesq_val_teacher"), _first(records, "pesq_val_unprocessed"))
+
+
+def _read_records(path: Path) -> list[Record]:
+    """Students from a file of the run folder.
+
+    Raises:
+        InputError: it holds something else.
+    """
     records = read_json(path)
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise InputError(f"{path} must hold a list of students; give a run folder of search/run.py")
@@ -92,12 +111,7 @@ def read_search(folder: Path) -> Search:
         missing = [key for key in _REQUIRED if not is_number(record.get(key))]
         if missing:
             raise InputError(f"a student in {path} has no number for {', '.join(missing)}; name another run folder")
-    members = pareto_mask([record["paper_gmac"] for record in records], _validation(records))
-    front = [record for record, member in zip(records, members, strict=True) if member]
-    if not front:
-        raise InputError(f"{path} holds no student with a validation PESQ; let the search finish at least one")
-    front.sort(key=lambda record: float(record["paper_gmac"]))
-    return Search(folder, records, front, _first(records, "pesq_val_teacher"), _first(records, "pesq_val_unprocessed"))
+    return records
 
 
 def _validation(records: Sequence[Record]) -> list[float]:
@@ -146,8 +160,14 @@ def choose(
 def _by_number(search: Search, trial: int, budget: Budget | None, pace: Pace | None) -> tuple[Record, str]:
     student = next((record for record in search.records if record["trial"] == trial), None)
     if student is None:
+        deployed = next((record for record in search.records if trial in (record.get("trials") or ())), None)
+        if deployed is not None:
+            raise InputError(
+                f"trial {trial} of {search.folder} is another seed of {name_of(deployed)}, which is the one that is "
+                f"deployed; pass --trial {deployed['trial']}"
+            )
         numbers = ", ".join(str(record["trial"]) for record in search.front)
-        raise InputError(f"{search.folder} has no trial {trial}; on its front are {numbers}")
+        raise InputError(f"{search.folder} has no trial {trial} with a score; on its front are {numbers}")
     if budget is not None and cost_of(student, budget.unit) > budget.limit:
         raise InputError(f"{name_of(student)} costs {costs_of(student)}, more than --budget {budget}; drop either")
     if pace is not None and not pace.holds(student):

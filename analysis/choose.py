@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from analysis.choice import DEFAULT_RULE, Choice, Pace, Search, choose, latest_search, name_of, read_search
 from analysis.listing import pesq_text, print_choice, print_front
-from analysis.origin import cache_of, command, scores_by_snr, search_clips
+from analysis.origin import again, cache_of, own_pesq, own_tables, scores_by_snr, search_clips
 from analysis.registry import ALIAS, register
-from analysis.series import Record, is_number, size_name
+from analysis.series import Record, is_number, seeds_of, size_name
 from analysis.speed import frame_ms, weights_of
 from data.cores import usable_cores
 from data.errors import InputError, run_command, stoppable
@@ -89,6 +89,9 @@ def _export(search: Search, choice: Choice, out: Path, tell: Tell) -> dict[str, 
     teacher, epochs = search.folder / "teacher.safetensors", search.folder / "epochs.json"
     configuration = read_json(settings) if settings.is_file() else None
     _check_origin(path, recipe, student, configuration)
+    command, space = again(configuration, read_json(epochs).get("epochs") if epochs.is_file() else None)
+    tables = own_tables(search.folder, student)
+    pesq = own_pesq(student, tables)
     origin: dict[str, Any] = {
         "run": search.folder.resolve().name,
         "why": choice.why,
@@ -97,8 +100,10 @@ def _export(search: Search, choice: Choice, out: Path, tell: Tell) -> dict[str, 
         "data_manifest_sha256": file_digest(manifest) if manifest.is_file() else None,
         "teacher_sha256": file_digest(teacher) if teacher.is_file() else None,
         "trained_with": (configuration or {}).get("code"),
-        "command": command(configuration, read_json(epochs).get("epochs") if epochs.is_file() else None),
-        "scores": scores_by_snr(search.folder, student),
+        "command": command,
+        "space": space,
+        "pesq": pesq,
+        "scores": scores_by_snr(student, tables),
         "search": masked(configuration),  # this folder goes to others: no passwords in it
     }
     check_vacant(out)  # before the clips, which may take a minute
@@ -108,7 +113,7 @@ def _export(search: Search, choice: Choice, out: Path, tell: Tell) -> dict[str, 
         clips = replace(clips, network=known)
     sturdiness = None if clips.test is None else _sturdiness(net, configuration or {}, search.folder, tell)
     return export_student(
-        net, recipe, out, origin=origin, notes=_notes(origin["run"], choice), clips=clips, sturdiness=sturdiness,
+        net, recipe, out, origin=origin, notes=_notes(origin["run"], choice, pesq), clips=clips, sturdiness=sturdiness,
         tell=tell,
     )  # fmt: skip
 
@@ -148,15 +153,25 @@ def _teller(started: float, *, quiet: bool) -> Tell:
     return tell
 
 
-def _notes(run: str, choice: Choice) -> list[str]:
-    """The lines of `CARD.md` on origin and scores."""
-    notes = [f"Trial {choice.student['trial']} of the search {run}: {choice.why}."]
-    for split, key in (("validation", "pesq_val"), ("test", "pesq_test")):
-        scores = {"unprocessed": f"{key}_unprocessed", "student": key, "teacher": f"{key}_teacher"}
-        if is_number(choice.student.get(key)):
-            known = {name: choice.student.get(field) for name, field in scores.items()}
-            texts = [f"{name} {pesq_text(value)}" for name, value in known.items() if is_number(value)]
-            notes.append(f"PESQ, mean over -5, 0, 5, 10, 15 dB of the median over clips, {split}: {', '.join(texts)}.")
+def _notes(run: str, choice: Choice, own: Mapping[str, float | None]) -> list[str]:
+    """The lines of `CARD.md` on origin and scores; `own` are those of the very training that is exported."""
+    student = choice.student
+    notes = [f"Trial {student['trial']} of the search {run}: {choice.why}."]
+    if seeds_of(student, "val") > 1:
+        notes.append(
+            f"Its configuration was trained by {seeds_of(student, 'val')} seeds. The search goes by their mean; these "
+            "are the weights of the one of the best validation PESQ, and the scores below are its own."
+        )
+    for split, key in (("validation", "val"), ("test", "test")):
+        mean, seeds = student.get(f"pesq_{key}"), seeds_of(student, key)
+        if not is_number(mean):
+            continue
+        texts = {name: pesq_text(student.get(f"pesq_{key}_{name}")) for name in ("unprocessed", "teacher")}
+        texts["student"] = pesq_text(own[key]) + (f" (mean of {seeds} seeds {pesq_text(mean)})" if seeds > 1 else "")
+        told = ", ".join(
+            f"{name} {texts[name]}" for name in ("unprocessed", "student", "teacher") if texts[name] != "-"
+        )
+        notes.append(f"PESQ, mean over -5, 0, 5, 10, 15 dB of the median over clips, {split}: {told}.")
     return notes
 
 
@@ -206,7 +221,11 @@ def _asks(arguments: argparse.Namespace) -> bool:
 
 
 def _ask(search: Search, proposed: Choice) -> Choice:
-    """Shows the front and asks which student to take; Enter takes the proposed one."""
+    """Shows the front and asks which student to take; Enter takes the proposed one.
+
+    Raises:
+        InputError: the input ended without an answer.
+    """
     try:
         ms = frame_ms(search, search.front)
     except InputError:  # weights are missing; that is said of the one that is taken
@@ -214,7 +233,11 @@ def _ask(search: Search, proposed: Choice) -> Choice:
     print_front(search, proposed.student, ms)
     print(f"\nproposed: {name_of(proposed.student)}, {proposed.why}")
     while True:
-        said = input(f"Which student? Its trial, or Enter for {proposed.student['trial']}: ").strip()
+        try:
+            said = input(f"Which student? Its trial, or Enter for {proposed.student['trial']}: ").strip()
+        except EOFError:  # Ctrl-D
+            print()
+            raise InputError("no student was chosen, as the input ended; name one with --trial, or a --rule") from None
         if not said:
             return proposed
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ Evidence = dict[str, Any]
 
 COUNTED_DB = 0.0
 """SNR of the paper's Figure 4."""
+OWN_MLFLOW = "http://127.0.0.1:5000"
+"""Where `mlflow ui` shows a store, unless it is told another port."""
 
 
 def gather(folder: Path, examples: ExampleSet | None = None, silent: str = "") -> Evidence:
@@ -70,10 +73,11 @@ def gather(folder: Path, examples: ExampleSet | None = None, silent: str = "") -
     varied = [str(one["name"]) for one in settings.get("dimensions") or () if "name" in one]
     front = [point.record for point in points(records, "validation") if point.front]
     networks = _networks(folder, front)
-    scenes, counted, silent = _scenes(folder, settings, examples, networks, silent)
+    scenes, counted, silent = _scenes(folder, settings, examples, front, networks, silent)
     return plain(
         {
             "name": settings["name"],
+            "folder": shlex.quote(str(folder.resolve())),
             "budget": lines.budget_text,
             "budget_gmac": lines.budget_gmac,
             "data": lines.data,
@@ -83,7 +87,11 @@ def gather(folder: Path, examples: ExampleSet | None = None, silent: str = "") -
                 for name in ("unprocessed", "delay-and-sum", "teacher")
                 if name in beside["val"]
             },
-            "students": [_student(point.record, point.front, varied) for point in points(records, "validation")],
+            "students": [
+                _student(point.record, point.front, varied)
+                | {"kept": (folder / str(point.record.get("checkpoint"))).is_file()}
+                for point in points(records, "validation")
+            ],
             "tracking": _tracking(folder),
             "remarks": _remarks(folder),
             "figure3": _figure3(records, lines),
@@ -192,13 +200,22 @@ def _frame_times(networks: Mapping[str, FTJNF]) -> dict[str, dict[str, float]]:
 
 
 def _scenes(
-    folder: Path, settings: Mapping[str, Any], examples: ExampleSet | None, networks: Mapping[str, Any], silent: str
+    folder: Path,
+    settings: Mapping[str, Any],
+    examples: ExampleSet | None,
+    front: Sequence[Record],
+    networks: Mapping[str, FTJNF],
+    silent: str,
 ) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
-    """What is heard; of each student the test scenes below the input, of how many; and why nothing is heard."""
+    """What is heard; of each student the test scenes below the input, of how many; and why nothing is heard.
+
+    The page shows one training of each member of the front: other seeds and former members are scored as well, but
+    nobody could hear them here.
+    """
     if not (folder / "test_scores.json").is_file():
         return [], {}, silent or "The search has not scored its test scenes yet: it does at its end."
     try:
-        scores = TestScores.read(folder)
+        scores = TestScores.read(folder).of([record["trial"] for record in front])
     except InputError as error:
         return [], {}, str(error)
     scored = scores.beside["unprocessed"].size
@@ -209,7 +226,8 @@ def _scenes(
     enhancers: dict[str, Enhancer] = {"unprocessed": unprocessed, "delay-and-sum": delay_and_sum(array)}
     enhancers |= {name: network_enhancer(net) for name, net in networks.items()}
     try:
-        return heard(examples, scores, picks(scores), enhancers), counted, ""
+        audible = scores.of([number for number in scores.students if str(number) in networks])
+        return heard(examples, scores, picks(audible), enhancers), counted, ""
     except InputError as error:
         return [], counted, str(error)
 
@@ -269,12 +287,19 @@ def _remarks(folder: Path) -> list[str]:
 
 
 def _tracking(folder: Path) -> dict[str, Any]:
-    """Where the search stands in MLflow: `runs`, an address that a run's id completes, or the command to `open` it."""
+    """Where the search stands in MLflow.
+
+    `runs` is an address that a run's id completes: of its server, or of MLflow on the reader's own machine, which
+    `command` starts. `open` is the search's page on a server.
+    """
     try:
-        page = str(read_json(folder / "tracking.json").get("page") or "")
+        told = read_json(folder / "tracking.json")
+        page, experiment = str(told.get("page") or ""), told.get("experiment_id")
     except (InputError, AttributeError):
-        page = ""
+        page, experiment = "", None
     if re.match("https?://", page) is None:
-        return {"runs": None, "open": without_password(page) or None}
+        own = f"{OWN_MLFLOW}/#/experiments/{experiment}/runs/" if page and experiment else None
+        return {"runs": own, "open": None, "command": without_password(page) or None}
     address = re.sub("//[^/@]*@", "//", page)  # a reader has a name and password of their own
-    return {"runs": address.rpartition("/")[0] + "/" if "/runs/" in address else None, "open": address}
+    runs = address.rpartition("/")[0] + "/" if "/runs/" in address else None
+    return {"runs": runs, "open": address, "command": None}

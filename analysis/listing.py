@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.choice import Choice, Search, cost_of, costs_of, name_of
-from analysis.series import SAME, Record, is_number, size_name
+from analysis.series import SAME, Record, is_number, seeds_of, size_name
 from model.macs import Budget
 
 _LEFT = ("", "F/T", "method", "schedule", "start")
@@ -54,6 +54,7 @@ def print_front(search: Search, chosen: Record, ms: Mapping[int, float] | None =
     dominated = [] if any(record is chosen for record in search.front) else [chosen]
     rows = [_row(record, ">" if record is chosen else "", ms or {}) for record in [*search.front, *dominated]]
     head = (*_HEAD[:-2], *(["ms a frame"] if ms else []), *_HEAD[-2:])
+    several = [record for record in (*search.front, *dominated) if seeds_of(record, "val") > 1]
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         from rich.console import Console
         from rich.table import Table
@@ -64,23 +65,30 @@ def print_front(search: Search, chosen: Record, ms: Mapping[int, float] | None =
         for row in rows:
             table.add_row(*row, style="bold green" if row[0] else None)
         Console().print(table)
-        return
-    lines = [head, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    for row in lines:
-        aligned = [
-            cell.ljust(width) if name in _LEFT else cell.rjust(width)
-            for cell, width, name in zip(row, widths, head, strict=True)
-        ]
-        print("  ".join(aligned).rstrip())
+    else:
+        lines = [head, *rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+        for row in lines:
+            aligned = [
+                cell.ljust(width) if name in _LEFT else cell.rjust(width)
+                for cell, width, name in zip(row, widths, head, strict=True)
+            ]
+            print("  ".join(aligned).rstrip())
+    if several:
+        counts = ", ".join(f"trial {record['trial']}: {seeds_of(record, 'val')}" for record in several)
+        print(f"\nPESQ is the mean over the seeds that a student was trained by ({counts})")
 
 
 def print_choice(choice: Choice, budget: Budget | None) -> None:
     """Prints what was chosen, why, and what its neighbours on the front would give."""
     student = choice.student
     ends: Sequence[Any] = student.get("pesq_val_interval") or ()
-    interval = f" (95 % interval {pesq_text(ends[0])} to {pesq_text(ends[1])})" if len(ends) == 2 else ""
-    print(f"\nchosen: {name_of(student)}, {choice.why}; PESQ {pesq_text(student.get('pesq_val'))}{interval}")
+    told = [f"95 % interval {pesq_text(ends[0])} to {pesq_text(ends[1])}"] if len(ends) == 2 else []
+    if seeds_of(student, "val") > 1:
+        own = dict(zip(student["trials"], student["pesq_val_seeds"], strict=True))[student["trial"]]
+        told = [f"mean of {seeds_of(student, 'val')} seeds", *told, f"the one exported has {pesq_text(own)}"]
+    pesq = pesq_text(student.get("pesq_val")) + (f" ({', '.join(told)})" if told else "")
+    print(f"\nchosen: {name_of(student)}, {choice.why}; PESQ {pesq}")
     print(f"next cheaper: {_neighbour(choice.cheaper, student, budget)}")
     print(f"next dearer: {_neighbour(choice.dearer, student, budget)}", flush=True)
 

@@ -1,93 +1,115 @@
-"""Where a chosen student comes from: its scores by SNR, the clips of its search, the command that made it."""
+"""Where a chosen student comes from: its own scores, the clips of its search, the command that made it."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import fields
+from contextlib import suppress
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from analysis.front import bootstrap_interval
-from analysis.series import Record
+from analysis.front import bootstrap_interval, pesq_summary
+from analysis.scenes import Table, TestScores
+from analysis.series import Record, is_number, seeds_of
 from data.cores import usable_cores
 from data.errors import InputError
 from data.examples import ExampleSet
 from data.files import cache_root, read_json
-from data.passwords import without_password
 from data.plan import DataPlan, scored_sets
 from data.scene import SNRS_DB
 from model.clips import Clips
-
-_FLAGS = {
-    "budget": "--budget", "preset": "--preset", "name": "--name", "seed": "--seed", "trials": "--trials",
-    "sampler": "--sampler", "repeats": "--repeats", "methods": "--methods", "schedules": "--schedules",
-    "inits": "--init", "sizes": "--sizes", "score_every": "--score-every", "teacher": "--teacher",
-    "teacher_size": "--teacher-size",
-}  # fmt: skip
-_DATA_FLAGS = {
-    "speech": "--speech", "noise": "--noise", "rirs": "--rirs", "array": "--array", "hours": "--hours",
-    "train_clips": "--train-clips", "val_clips": "--val-clips", "score_clips": "--score-clips",
-    "test_clips": "--test-clips", "clip_seconds": "--clip-seconds",
-}  # fmt: skip
-_TRAIN_FLAGS = {"epochs": "--epochs", "batch": "--batch", "lr": "--lr", "alpha": "--alpha", "precision": "--precision"}
+from search.again import words_again
+from search.config import SearchConfig
 
 
-def command(configuration: Mapping[str, Any] | None, epochs: int | None = None) -> str | None:
-    """The command line of a search with the settings of its `search.json`, by the flags that shape its students.
+def again(configuration: Mapping[str, Any] | None, epochs: int | None = None) -> tuple[str | None, dict[str, Any]]:
+    """The command line that makes a search again, and what the space file that it names has to hold, if it names one.
 
     Args:
-        configuration: the search's; None where it is not known.
+        configuration: the search's `search.json`; None where it is not known.
         epochs: a stage, where the search had to fit them into its time budget: the command then names them instead.
+
+    Returns:
+        None and nothing where the configuration is not known, or is of another version.
     """
-    if not configuration or "budget" not in configuration:
-        return None
-    words = ["python", "search/run.py"]
-    train = dict(configuration.get("train") or {})
-    train["epochs"] = epochs or train.get("epochs")
-    parts = ((_FLAGS, configuration), (_DATA_FLAGS, configuration.get("data") or {}), (_TRAIN_FLAGS, train))
-    for flags, values in parts:
-        for key, flag in flags.items():
-            value = values.get(key)
-            if value is not None:
-                text = ",".join(f"{one}" for one in value) if isinstance(value, (list, tuple)) else str(value)
-                words += [flag, without_password(text)]
-    if (configuration.get("data") or {}).get("remix"):
-        words.append("--remix")
-    seconds = configuration.get("time_budget")
-    if seconds is not None:
-        words += ["--time-budget", f"{seconds:g}s"]
-    return shlex.join(words)
+    try:
+        config = SearchConfig.from_dict(dict(configuration or {}))
+        if epochs is not None:
+            config = replace(config, train=replace(config.train, epochs=epochs))
+        words, space = words_again(config)
+    except InputError:
+        return None, {}
+    return shlex.join(["python", "search/run.py", *words]), space
 
 
-def scores_by_snr(folder: Path, student: Record) -> dict[str, dict[str, Any]]:
-    """Median PESQ of a student by SNR ("-5", ...): `val`, `val_interval` (95 %), `test`, `test_quartiles`.
+def own_tables(folder: Path, student: Record) -> dict[str, Table]:
+    """PESQ by clip of the training that a student is deployed from, and of none of its other seeds.
 
     Args:
-        folder: the run folder, whose `students/` have the table that intervals are drawn from.
+        folder: the run folder.
         student: its record.
+
+    Returns:
+        (clips, SNRs) by "val" and "test", as far as the folder has them; NaN where a clip has no score.
     """
-    if not student.get("pesq_val_by_snr"):
-        return {}
+    found: dict[str, Table] = {}
     path = folder / "students" / f"{student['trial']:04d}" / "scores.json"
-    table = None
     if path.is_file():
         rows = read_json(path).get("val_table") or []
-        table = np.array([[np.nan if one is None else one for one in row] for row in rows], np.float64)
+        found["val"] = np.array([[np.nan if one is None else one for one in row] for row in rows], np.float64)
+    if is_number(student.get("pesq_test")):  # else the table, if any, is of an earlier end of the search
+        with suppress(InputError):
+            tested = TestScores.read(folder).students
+            if student["trial"] in tested:
+                found["test"] = tested[student["trial"]]
+    return {split: table for split, table in found.items() if table.ndim == 2 and table.shape[1] == len(SNRS_DB)}
+
+
+def own_pesq(student: Record, tables: Mapping[str, Table]) -> dict[str, float | None]:
+    """PESQ of the training that a student is deployed from, by "val" and "test"; None where it is not known.
+
+    The record's `pesq_val` and `pesq_test` are means over the seeds where there are several.
+
+    Args:
+        student: its record.
+        tables: of `own_tables`.
+    """
+    found: dict[str, float | None] = {}
+    for split in ("val", "test"):
+        value = pesq_summary(tables[split]) if split in tables else None
+        if value is None and seeds_of(student, split) == 1:
+            value = student.get(f"pesq_{split}")
+        found[split] = float(value) if is_number(value) else None
+    return found
+
+
+def scores_by_snr(student: Record, tables: Mapping[str, Table]) -> dict[str, dict[str, Any]]:
+    """Median PESQ by SNR ("-5", ...) of the training that is deployed, with the bootstrapped 95 % intervals of medians.
+
+    Args:
+        student: its record.
+        tables: of `own_tables`.
+
+    Returns:
+        `val`, `val_interval`, `test`, `test_interval` by SNR, None where not known; empty where nothing is.
+    """
     found: dict[str, dict[str, Any]] = {}
     for column, snr in enumerate(f"{snr:g}" for snr in SNRS_DB):
-        interval = None
-        if table is not None and table.ndim == 2 and len(table) > 1:
-            interval = list(bootstrap_interval(table[:, [column]], n=500))
-        found[snr] = {
-            "val": student["pesq_val_by_snr"].get(snr),
-            "val_interval": interval,
-            "test": (student.get("pesq_by_snr") or {}).get(snr),
-            "test_quartiles": (student.get("pesq_spread_by_snr") or {}).get(snr),
-        }
-    return found
+        row: dict[str, Any] = {}
+        for split, by_snr in (("val", "pesq_val_by_snr"), ("test", "pesq_by_snr")):
+            value = interval = None
+            if split in tables:
+                scores = tables[split][:, [column]]
+                value, ends = pesq_summary(scores), bootstrap_interval(scores, n=500)
+                interval = list(ends) if all(map(is_number, ends)) else None
+            elif seeds_of(student, split) == 1:  # of several it is their mean
+                value = (student.get(by_snr) or {}).get(snr)
+            row |= {split: value if is_number(value) else None, f"{split}_interval": interval}
+        found[snr] = row
+    return found if any(value is not None for row in found.values() for value in row.values()) else {}
 
 
 def cache_of(folder: Path) -> Path:

@@ -1,4 +1,6 @@
-"""The chosen student in MLflow: its folder on its run, a version in the model registry, and the alias `deployable`."""
+"""An ended search in MLflow: the chosen student's folder on its run and in the model registry with the alias
+`deployable`, and the page of a review that was made anew.
+"""
 
 from __future__ import annotations
 
@@ -51,11 +53,7 @@ def register(
     run_id = student.get("mlflow_run_id")
     if not run_id:
         raise InputError(f"trial {student['trial']} has no MLflow run; resume the search with its store at hand")
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    uri = settings.get("tracking_uri") or f"sqlite:///{folder.resolve().parent / 'mlflow.db'}"
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise InputError(f"there is no tracking store at {uri}")  # MLflow would make a new one
+    uri = _store(folder, settings)
     name = model_name(str(settings["name"]))
     try:
         with _quiet():
@@ -73,14 +71,56 @@ def register(
             client.set_registered_model_alias(name, ALIAS, version.version)
             _tag(client, run.info.experiment_id, run.data.tags.get("search_id"), run_id)
     except Exception as error:  # MLflow, a database's driver or the file system: to the user it is all one
-        reason = without_password(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
-        raise InputError(f"the tracking store {without_password(uri)} did not take it ({reason[:200]})") from error
+        raise _refused(uri, error) from error
     return name, str(version.version)
 
 
 def _digest(exported: Path) -> str:
     """A short hash of a folder's files."""
     return text_digest({path.name: file_digest(path) for path in exported.iterdir()})[:8]
+
+
+def put_beside_search(folder: Path, path: Path) -> None:
+    """Copies a file to the search's own MLflow run, in place of one of that name.
+
+    Args:
+        folder: of the run.
+        path: of the file.
+
+    Raises:
+        InputError: the search has no run, or the store cannot be reached.
+    """
+    settings, tracked = folder / "search.json", folder / "tracking.json"
+    run_id = read_json(tracked).get("parent_run_id") if tracked.is_file() else None
+    if not run_id or not settings.is_file():
+        raise InputError(f"{folder} does not tell the search's MLflow run; resume the search with its store at hand")
+    uri = _store(folder, read_json(settings))
+    try:
+        with _quiet():
+            from mlflow import MlflowClient
+
+            MlflowClient(uri, uri).log_artifact(run_id, str(path))
+    except Exception as error:  # as above
+        raise _refused(uri, error) from error
+
+
+def _store(folder: Path, settings: Mapping[str, Any]) -> str:
+    """The address of a search's tracking store, and MLflow's environment set.
+
+    Raises:
+        InputError: it is a file that is not there.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    uri = str(settings.get("tracking_uri") or f"sqlite:///{folder.resolve().parent / 'mlflow.db'}")
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise InputError(f"there is no tracking store at {uri}")  # MLflow would make a new one
+    return uri
+
+
+def _refused(uri: str, error: Exception) -> InputError:
+    reason = without_password(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
+    return InputError(f"the tracking store {without_password(uri)} did not take it ({reason[:200]})")
 
 
 def _ensure(client: MlflowClient, name: str, search: str) -> None:

@@ -17,12 +17,13 @@ from analysis.choice import latest_search
 from analysis.evidence import Evidence, gather
 from analysis.importance import FEW
 from analysis.listening import listening
+from analysis.origin import search_clips
+from analysis.registry import put_beside_search
 from analysis.series import FAINT_INK, STYLES, TEACHER_COLOUR
 from data.errors import InputError, run_command
 from data.examples import ExampleSet
 from data.files import read_json, write_atomic
 from data.flags import CommandParser
-from data.plan import DataPlan, prepare
 
 PAGE = Path(__file__).parent / "page"
 NAME = "review.html"
@@ -47,8 +48,7 @@ def page(evidence: Evidence) -> str:
         "summary": _text(f"{len(students)} students under {evidence['budget']}, {len(front)} of them on the Pareto "
                          f"front of PESQ and cost; {evidence['data']}."),
         "style": _colours() + (PAGE / "page.css").read_text(encoding="utf-8"),
-        "click": _text("A click opens the student's MLflow run." if evidence["tracking"]["runs"]
-                       else "A click shows the student's MLflow run and how to open it."),
+        "click": _text(_about_click(evidence["tracking"])),
         "filters": _filters(students),
         "table": _table(evidence, front),
         "remarks": _list(evidence["remarks"]),
@@ -154,6 +154,13 @@ def _ms(evidence: Evidence, name: str) -> str:
     return f"{evidence['frames'][name]['p50']:.2f}" if name in evidence["frames"] else ""
 
 
+def _about_click(tracking: Mapping[str, Any]) -> str:
+    if not tracking["runs"]:
+        return "A click shows the student's MLflow run and how to open it."
+    where = ", once MLflow runs on this machine (a click tells the command)" if tracking["command"] else ""
+    return f"A click opens the student's MLflow run{where}."
+
+
 def _about_time(evidence: Evidence) -> str:
     said = (
         "Milliseconds of the network alone for a frame, run frame by frame in torch on one thread of the machine that "
@@ -207,12 +214,9 @@ def _parser() -> CommandParser:
 
 def scenes_of_test(folder: Path) -> tuple[ExampleSet | None, str]:
     """The test scenes of a search, from the cache or made anew from its corpora; or None, and why not."""
-    try:
-        settings = read_json(folder / "search.json")
-        shared = Path(settings["storage"]) / "cache" if settings.get("address") else None  # where a cluster's lie
-        return prepare(DataPlan.from_dict(settings["data"]), shared).score_test, ""
-    except (InputError, KeyError, TypeError) as error:
-        return None, f"The test scenes are not to be had here: {error}"
+    path = folder / "search.json"
+    clips = search_clips(folder, read_json(path) if path.is_file() else None)
+    return clips.test, "" if clips.test is not None else f"The test scenes are not to be had here: {clips.why}."
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -226,6 +230,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     examples, silent = (None, "Made without sound.") if arguments.no_sound else scenes_of_test(folder)
     path = write_review(folder, gather(folder, examples, silent))
     print(f"written: {path}, {path.stat().st_size / 1e6:.1f} MB" + (f"; {silent}" if silent else ""))
+    try:
+        put_beside_search(folder, path)
+    except InputError as error:
+        print(f"not put into MLflow: {error}")
 
 
 if __name__ == "__main__":

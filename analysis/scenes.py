@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class TestScores:
         digest: of the test set.
         snrs_db: columns of the tables.
         beside: (clips, SNRs) by "unprocessed", "delay-and-sum" and, where there is one, "teacher"; NaN unscored.
-        students: likewise, by the number of the front's member.
+        students: likewise, by number: every seed of every configuration that has been on the front.
     """
 
     __test__ = False  # to pytest: no test
@@ -70,6 +70,14 @@ class TestScores:
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise InputError(f"{path} holds no test scores ({error!r}); restore it from a copy") from None
         return scores
+
+    def of(self, students: Collection[int]) -> TestScores:
+        """The same scores of fewer students.
+
+        Args:
+            students: numbers of those to keep.
+        """
+        return replace(self, students={number: table for number, table in self.students.items() if number in students})
 
     def losses(self) -> dict[int, Table]:
         """PESQ by which each student is worse than the input, (clips, SNRs); negative where it is better."""

@@ -146,6 +146,14 @@ def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
+def seeds_of(record: Record, split: str) -> int:
+    """How many trainings a record's `pesq_val` ("val") or `pesq_test` ("test") is the mean of; 1 if it does not tell.
+
+    Not all need to have a test score: the weights of some may have been gone by then.
+    """
+    return len(record.get(f"pesq_{split}_seeds") or (0,))
+
+
 def starts(records: Sequence[Record]) -> list[str]:
     """The starts among the records, `random` first."""
     return sorted({str(record["init"]) for record in records if record.get("init")})

@@ -27,7 +27,10 @@ def weights_of(search: Search, student: Record) -> Path:
         InputError: nowhere.
     """
     if not student.get("checkpoint"):
-        raise InputError(f"{name_of(student)} has no checkpoint in {search.folder / 'front.json'}; choose another one")
+        raise InputError(
+            f"the weights of {name_of(student)} of {search.folder} were not kept, as it is neither on the front nor "
+            "near it; choose another one (a search with --keep-checkpoints all keeps them)"
+        )
     path = Path(str(student["checkpoint"]))
     if path.is_absolute():  # as earlier versions wrote it: since then the folder may have been moved, its name reused
         inside = search.folder / "students" / f"{student['trial']:04d}" / path.name

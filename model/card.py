@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,11 +73,11 @@ def _scores(scores: Mapping[str, Any]) -> str:
     """A table of PESQ by SNR; `scores` as `analysis.origin.scores_by_snr` gives them."""
     if not scores:
         return ""
-    heads = [f"{split}: median | {kind}" for split, kind in (("validation", "95 % interval"), ("test", "quartiles"))]
+    heads = [f"{split}: median | 95 % interval" for split in ("validation", "test")]
     rows = [f"| SNR in dB | {' | '.join(heads)} |", "|---|---|---|---|---|"]
     for snr, row in scores.items():
         cells = [_number(row.get("val")), _pair(row.get("val_interval"))]
-        cells += [_number(row.get("test")), _pair(row.get("test_quartiles"))]
+        cells += [_number(row.get("test")), _pair(row.get("test_interval"))]
         rows.append(f"| {snr} | {' | '.join(cells)} |")
     return "\n" + "\n".join(rows) + "\n"
 
@@ -154,9 +155,18 @@ def _licence(data: Mapping[str, Any]) -> str:
 def _lineage(config: Mapping[str, Any]) -> str:
     known = lineage(config)
     rows = "".join(f"| {title} | {known.get(name, 'not known')} |\n" for name, title in _LINEAGE.items())
-    command = config["origin"].get("command")
-    again = f"\nThe search again; `config.json` has every setting:\n\n```\n{command}\n```\n" if command else ""
-    return f"| | |\n|---|---|\n{rows}{again}"
+    return f"| | |\n|---|---|\n{rows}{_again(config['origin'])}"
+
+
+def _again(origin: Mapping[str, Any]) -> str:
+    """The command that makes the search again, and the space file that it needs, if it needs one."""
+    command, space = origin.get("command"), origin.get("space")
+    if not command:
+        return ""
+    text = f"\nThe search again; `config.json` has every setting:\n\n```\n{command}\n```\n"
+    if space:
+        text += f"\nwith this as `space.json`:\n\n```json\n{json.dumps(space)}\n```\n"
+    return text
 
 
 def _sentence(text: str) -> str:

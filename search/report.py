@@ -155,12 +155,12 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, en
     if same:
         remarks.append(
             f"{MARK} cannot be told from a cheaper member of the front on the same test clips, as the paired 95 % "
-            f"interval over clips and seeds holds zero: trial {', '.join(str(record['trial']) for record in same)}."
+            f"interval over clips and seeds holds zero: {_trials(same)}."
         )
     gone = [record for record in front if noisy is not None and record["pesq_test"] is None]
     if gone:
         remarks.append(
-            f"Trial {', '.join(str(record['trial']) for record in gone)}: only other seeds' scores brought it to the "
+            f"{_trials(gone).capitalize()}: only other seeds' scores brought it to the "
             "front, when its weights had been removed; --keep-checkpoints all keeps them."
         )
     if ending.apart is not None:
@@ -170,12 +170,17 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, en
                        f"95 % paired bootstrap interval {low:+.3f}..{high:+.3f}.")  # fmt: skip
     if noisy is not None:
         below = [record for record in front if record["pesq_test"] is not None and record["pesq_test"] <= noisy]
-        remarks.append("Every member of the front is above the unprocessed input." if not below else
-                       f"Below the unprocessed input: {', '.join('trial ' + str(r['trial']) for r in below)}.")  # fmt: skip
+        remarks.append(
+            f"Below the unprocessed input: {_trials(below)}."
+            if below
+            else "Every member of the front is above the unprocessed input."
+        )
     teacher = beside.test.get("teacher", {}).get("pesq")
     if teacher is not None:
         above = [record for record in front if record["pesq_test"] is not None and record["pesq_test"] >= teacher]
-        said = "As good as the teacher or better on these clips: " + ", ".join(f"trial {r['trial']}" for r in above) + "."
+        said = (
+            "As good as the teacher or better on these clips: " + ", ".join(f"trial {r['trial']}" for r in above) + "."
+        )
         remarks.append(said if above else "The teacher is above all of them.")
     unscored = sum(record.get("unscored_test") or 0 for record in front)
     if unscored:
@@ -205,6 +210,11 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, en
     if config.data.demo:
         remarks.append(DEMO_SAYS)
     return remarks
+
+
+def _trials(records: Sequence[Record]) -> str:
+    """Students by number: `trial 3, 7`."""
+    return f"trial {', '.join(str(record['trial']) for record in records)}"
 
 
 def halved_students(folder: Path) -> list[int]:

@@ -32,11 +32,15 @@ function pick(student) {
   const panel = document.getElementById("chosen"), lines = told(student), link = page(student);
   panel.replaceChildren(...lines.map((line, i) => node(i ? "div" : "b", {textContent: line})));
   if (link) panel.append(node("a", {href: link, target: "_blank", rel: "noopener", textContent: "Open the run in MLflow"}));
-  else if (student.mlflow_run_id && data.tracking.open) {
-    panel.append(node("div", {textContent: "Open MLflow with this command, and look for the run of that id:"}));
-    panel.append(node("code", {textContent: data.tracking.open}));
-  } else panel.append(node("div", {textContent: student.mlflow_run_id ? "Open MLflow on the search's store, and look for the run of that id." : "MLflow has no run of this student."}));
-  panel.append(node("div", {}, node("code", {textContent: `python analysis/choose.py --trial ${student.trial}`}), " exports it."));
+  if (!student.mlflow_run_id) panel.append(node("div", {textContent: "MLflow has no run of this student."}));
+  else if (data.tracking.command) {
+    panel.append(node("div", {textContent: link ? "That needs MLflow, started on this machine with this command:"
+      : "Open MLflow with this command, and look for the run of that id:"}));
+    panel.append(node("code", {textContent: data.tracking.command}));
+  } else if (!link) panel.append(node("div", {textContent: "Open MLflow on the search's store, and look for the run of that id."}));
+  panel.append(student.kept
+    ? node("div", {}, node("code", {textContent: `python analysis/choose.py ${data.folder} --trial ${student.trial}`}), " exports it.")
+    : node("div", {textContent: "Its weights were not kept: it cannot be exported."}));
   panel.hidden = false;
 }
 

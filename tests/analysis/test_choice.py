@@ -116,6 +116,22 @@ def test_a_student_off_the_front_can_be_asked_for_and_the_reason_is_told(searche
     assert "no validation PESQ" in choose(searched({0: 1.5}), trial=4).why
 
 
+def test_students_that_are_not_in_the_file_of_the_front_can_be_asked_for(searched: Callable[..., Search]) -> None:
+    folder = searched().folder
+    every = json.loads((folder / "front.json").read_text())
+    every[2]["trials"] = [2, 7]
+    (folder / "front.json").write_text(json.dumps([one for one in every if one["trial"] != 3]))
+    (folder / "students.json").write_text(json.dumps(every))
+    search = read_search(folder)
+    assert [record["trial"] for record in search.front] == [0, 1, 2, 4]
+    assert "another student dominates it" in choose(search, trial=3).why
+    assert choose(search, trial=2).why == "as asked for"
+    with pytest.raises(InputError, match=r"trial 7 .* is another seed of trial 2 .*; pass --trial 2"):
+        choose(search, trial=7)
+    with pytest.raises(InputError, match=r"no trial 9 with a score; on its front are 0, 1, 2, 4"):
+        choose(search, trial=9)
+
+
 def test_the_latest_search_is_that_of_the_newest_front(tmp_path: Path) -> None:
     for name, time in (("a", 2000), ("b", 3000), ("c", 1000)):
         (tmp_path / name).mkdir()

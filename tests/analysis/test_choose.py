@@ -84,6 +84,25 @@ def test_the_front_is_listed_and_a_student_exported(run_folder: Search, capsys: 
     assert "test: unprocessed 1.19, student 1.90, teacher 2.01" in card
 
 
+def test_the_card_gives_the_scores_of_the_seed_that_is_exported_and_the_mean_as_such(run_folder: Search) -> None:
+    several = {"trials": [2, 7, 8], "pesq_val_seeds": [2.0, 1.9, 1.95], "pesq_test_seeds": [2.2, 1.6, 1.9]}
+    folder = run_folder()
+    records = json.loads((folder / "front.json").read_text())
+    (folder / "front.json").write_text(json.dumps([one | (several if one["trial"] == 2 else {}) for one in records]))
+    (folder / "students" / "0002" / "scores.json").write_text(json.dumps({"val_table": [[2.0] * 5] * 3}))
+    tables = {"set": "x", "snrs_db": [-5, 0, 5, 10, 15], "beside": {"unprocessed": [[1.19] * 5] * 3},
+              "students": {"2": [[2.2] * 5] * 3, "7": [[1.6] * 5] * 3}}  # fmt: skip
+    (folder / "test_scores.json").write_text(json.dumps(tables))
+    main([str(folder), "--trial", "2"])
+    out = folder / "student-12-6"
+    card = (out / "CARD.md").read_text()
+    assert "trained by 3 seeds" in card
+    assert "validation: unprocessed 1.20, student 2.00 (mean of 3 seeds 1.95), teacher 2.05." in card
+    assert "test: unprocessed 1.19, student 2.20 (mean of 3 seeds 1.90), teacher 2.01." in card
+    assert "| 5 | 2.00 | 2.00 to 2.00 | 2.20 | 2.20 to 2.20 |" in card
+    assert json.loads((out / "config.json").read_text())["origin"]["pesq"] == {"val": 2.0, "test": 2.2}
+
+
 def test_an_asked_rule_that_nobody_satisfies_is_an_error(run_folder: Search) -> None:
     assert "no student is within 0.05" in error_of(run_folder(), "--rule", "within:0.05")
 
@@ -197,7 +216,7 @@ def test_weights_that_are_missing_or_of_another_student_are_an_error(run_folder:
     assert "holds a network 10/4, not trial 2 (12/6)" in error_of(folder)
     chosen.unlink()
     assert "weights of trial 2 (12/6) are missing" in error_of(folder)
-    assert "has no checkpoint" in error_of(run_folder(checkpoint=None))
+    assert "were not kept" in error_of(run_folder(checkpoint=None))
 
 
 def other_search(run_folder: Search, old: Path) -> tuple[Path, Path]:
@@ -348,6 +367,17 @@ def test_a_person_at_a_terminal_is_asked(
     assert "no trial 99" in out
     assert (folder / "student-10-4" / "student.onnx").is_file()
     assert "not registered in MLflow" in out  # the folder has no search.json
+
+
+def test_a_person_who_ends_the_input_gets_no_student(run_folder: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(analysis.choose, "_asks", lambda arguments: True)
+    monkeypatch.setattr("builtins.input", ended)
+    folder = run_folder()
+    assert "no student was chosen" in error_of(folder)
+    assert not list(folder.glob("student-*"))
 
 
 def test_nobody_is_asked_where_flags_or_pipes_are(run_folder: Search, monkeypatch: pytest.MonkeyPatch) -> None:

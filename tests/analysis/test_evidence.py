@@ -48,16 +48,24 @@ def test_what_else_a_search_varied_is_shown_with_the_student(run_folder: Path) -
     assert [student["settings"] for student in gather(run_folder)["students"]] == [{}, {}, {"ramp": 0.5}]
 
 
-def test_runs_are_found_on_a_server_and_by_a_command_otherwise(run_folder: Path) -> None:
+def test_runs_are_found_on_a_server(run_folder: Path) -> None:
     assert gather(run_folder)["tracking"]["runs"] == "http://mlflow.example/#/experiments/3/runs/"
     page = "https://me:***@mlflow.example/#/experiments/3/runs/parent"
     write_json(run_folder / "tracking.json", {"page": page})
     assert gather(run_folder)["tracking"]["runs"] == "https://mlflow.example/#/experiments/3/runs/"
-    write_json(run_folder / "tracking.json", {"page": "mlflow ui --backend-store-uri sqlite:///runs/mlflow.db"})
-    tracking = gather(run_folder)["tracking"]
-    assert tracking == {"runs": None, "open": "mlflow ui --backend-store-uri sqlite:///runs/mlflow.db"}
+    assert gather(run_folder)["tracking"]["command"] is None
+
+
+def test_runs_in_a_store_without_server_are_found_where_its_command_shows_them(run_folder: Path) -> None:
+    command = "mlflow ui --backend-store-uri sqlite:///runs/mlflow.db"
+    write_json(run_folder / "tracking.json", {"experiment_id": "3", "page": command})
+    assert gather(run_folder)["tracking"] == {
+        "runs": "http://127.0.0.1:5000/#/experiments/3/runs/", "open": None, "command": command,
+    }  # fmt: skip
+    write_json(run_folder / "tracking.json", {"page": command})
+    assert gather(run_folder)["tracking"] == {"runs": None, "open": None, "command": command}
     (run_folder / "tracking.json").unlink()
-    assert gather(run_folder)["tracking"] == {"runs": None, "open": None}
+    assert gather(run_folder)["tracking"] == {"runs": None, "open": None, "command": None}
 
 
 def test_a_search_that_was_stopped_is_gathered_without_its_end(run_folder: Path) -> None:
@@ -87,6 +95,41 @@ def test_a_member_without_weights_is_left_out_where_it_would_run(run_folder: Pat
     found = gather(run_folder, scored_set)
     assert set(found["frames"]) == {"teacher", "2"}
     assert len(found["students"]) == 3
+
+
+def test_other_seeds_and_former_members_of_the_front_count_for_nothing(
+    run_folder: Path, scored_set: ExampleSet
+) -> None:
+    before = gather(run_folder, scored_set)
+    records = read_json(run_folder / "students.json")
+    records[2]["trials"] = [2, 7, 8]
+    write_json(run_folder / "students.json", records)
+    content = read_json(run_folder / "test_scores.json")
+    bad = [[1.0] * 5 for _ in range(3)]  # below the input everywhere
+    content["students"] |= {"1": bad, "7": bad, "8": bad}
+    write_json(run_folder / "test_scores.json", content)
+    found = gather(run_folder, scored_set)
+    assert found["below_input"] == {"of": 15, "students": {"0": 1, "2": 0}}
+    heard, earlier = (
+        [(one["clip"], one["snr_db"], one["worse"]) for one in each["scenes"]] for each in (found, before)
+    )
+    assert heard == earlier
+
+
+def test_a_scene_is_heard_for_students_that_can_be_heard(run_folder: Path, scored_set: ExampleSet) -> None:
+    (run_folder / "students" / "0000" / "best.safetensors").unlink()
+    found = gather(run_folder, scored_set)
+    assert found["below_input"]["students"] == {"0": 1, "2": 0}
+    assert [scene["worse"] for scene in found["scenes"]] == [{}, {}, {}]
+
+
+def test_only_students_whose_weights_are_there_can_be_exported(run_folder: Path) -> None:
+    records = read_json(run_folder / "students.json")
+    records[1]["checkpoint"] = None
+    write_json(run_folder / "students.json", records)
+    found = gather(run_folder)
+    assert [student["kept"] for student in found["students"]] == [True, False, True]
+    assert found["folder"] == str(run_folder.resolve())
 
 
 def test_a_search_without_a_finished_student_is_refused(run_folder: Path) -> None:

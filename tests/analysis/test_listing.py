@@ -42,3 +42,12 @@ def test_neighbours_are_told_by_what_they_would_give(capsys, budget: str | None,
     assert "next cheaper: none on the front" in out
     assert "+0.20 PESQ, +400 % cost" in out
     assert ("over the budget" in out) is over
+
+
+def test_scores_of_several_seeds_are_called_their_mean(tmp_path, capsys) -> None:
+    student = record(1, 0.5, 1.4) | {"trials": [1, 5, 6], "pesq_val_seeds": [1.45, 1.35, 1.4]}
+    print_front(Search(tmp_path, [student], [student], 1.5, 1.1), student)
+    assert "PESQ is the mean over the seeds that a student was trained by (trial 1: 3)" in capsys.readouterr().out
+    print_choice(Choice(student | {"pesq_val_interval": [1.3, 1.5]}, "the knee", None, None), None)
+    said = "PESQ 1.40 (mean of 3 seeds, 95 % interval 1.30 to 1.50, the one exported has 1.45)"
+    assert said in capsys.readouterr().out

@@ -2,51 +2,96 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from analysis.origin import command, scores_by_snr, search_clips
+from analysis.bootstrap import pesq_summary
+from analysis.origin import again, own_pesq, own_tables, scores_by_snr, search_clips
+from data.files import plain, write_json
 from data.plan import DataPlan, prepare
-from search.flags import read_flags
-
-SETTINGS = {
-    "budget": "1.0GMAC", "preset": "short", "name": "headset", "seed": 3, "trials": 4, "methods": ["none", "linear"],
-    "sizes": None, "time_budget": 3600.0, "teacher": None,
-    "data": {"speech": "my speech", "noise": "noise", "rirs": "rirs", "hours": [38, 4.8, 1.2], "remix": True},
-    "train": {"epochs": 30, "lr": 0.001},
-}  # fmt: skip
+from search.flags import read_flags, search_config
 
 
-def test_the_command_that_made_a_search_has_flags_that_exist_and_its_epochs() -> None:
-    line = command(SETTINGS, epochs=14)
+def test_the_command_of_a_search_makes_the_same_search_with_the_epochs_that_it_had(tmp_path: Path) -> None:
+    flags = ["--budget", "1.0GMAC", "--name", "headset", "--speech", "my speech", "--noise", "n", "--rirs", "r",
+             "--time-budget", "1h"]  # fmt: skip
+    made = search_config(read_flags(flags))
+    line, space = again(json.loads(json.dumps(made.to_dict())), epochs=14)
     assert line is not None
     words = shlex.split(line)
     assert words[:2] == ["python", "search/run.py"]
-    for pair in (["--budget", "1.0GMAC"], ["--speech", "my speech"], ["--methods", "none,linear"], ["--epochs", "14"],
-                 ["--hours", "38,4.8,1.2"], ["--time-budget", "3600s"]):  # fmt: skip
-        assert words[words.index(pair[0]) + 1] == pair[1]
-    assert "--remix" in words
-    assert "--sizes" not in words
-    read_flags(words[2:])
-    assert command(None) is None
+    assert search_config(read_flags(words[2:])) == replace(made, train=replace(made.train, epochs=14))
+    assert space == {}
 
 
-def test_scores_by_snr_have_intervals_where_the_table_is_there(tmp_path: Path, student) -> None:
-    record = student(7, 0.5, 1.5, pesq_by_snr={"0": 1.4}, pesq_spread_by_snr={"0": [1.3, 1.6]})
-    assert scores_by_snr(tmp_path, record)["0"] == {
-        "val": record["pesq_val_by_snr"]["0"], "val_interval": None, "test": 1.4, "test_quartiles": [1.3, 1.6],
+def test_the_command_names_a_space_file_for_what_no_flag_can_say() -> None:
+    made = search_config(read_flags(["--budget", "1.0GMAC"]))
+    line, space = again(replace(made, t_hidden=(8, 16)).to_dict())
+    assert line is not None
+    assert line.endswith(" --space space.json")
+    assert space == {"t_hidden": [8, 16]}
+
+
+@pytest.mark.parametrize("configuration", [None, {}, {"budget": "1.0GMAC"}, {"budget": "1.0GMAC", "new": 1}])
+def test_a_configuration_of_another_version_gives_no_command(configuration: dict[str, Any] | None) -> None:
+    assert again(configuration) == (None, {})
+
+
+def with_tables(folder: Path, trial: int, offset: float = 0.0) -> np.ndarray:
+    """Writes validation scores of a training, and test scores of it and of another one; returns its table."""
+    table = np.random.default_rng(0).normal(1.5 + offset, 0.1, (12, 5))
+    table[3, 1] = np.nan  # unscored
+    write_json(folder / "students" / f"{trial:04d}" / "scores.json", {"val_table": plain(table.tolist())})
+    rows = plain((table + 0.2).tolist())
+    write_json(folder / "test_scores.json", {
+        "set": "x", "snrs_db": [-5, 0, 5, 10, 15], "beside": {"unprocessed": rows},
+        "students": {str(trial): rows, "8": plain((table + 1).tolist())},
+    })  # fmt: skip
+    return table
+
+
+def test_scores_by_snr_of_both_splits_have_bootstrapped_intervals(tmp_path: Path, student) -> None:
+    table = with_tables(tmp_path, 7)
+    record = student(7, 0.5, 1.5, pesq_test=1.7)
+    found = scores_by_snr(record, own_tables(tmp_path, record))
+    assert list(found) == ["-5", "0", "5", "10", "15"]
+    for split, above in (("val", 0.0), ("test", 0.2)):
+        low, high = found["0"][f"{split}_interval"]
+        assert found["0"][split] == pytest.approx(np.nanmedian(table[:, 1]) + above)
+        assert low < found["0"][split] < high
+        assert high - low < np.ptp(table[:, 4])
+
+
+def test_without_tables_the_medians_of_the_record_stand_without_intervals(tmp_path: Path, student) -> None:
+    record = student(7, 0.5, 1.5, pesq_test=1.4, pesq_by_snr={"0": 1.4})
+    assert own_tables(tmp_path, record) == {}
+    assert own_pesq(record, {}) == {"val": 1.5, "test": 1.4}
+    assert scores_by_snr(record, {})["0"] == {
+        "val": record["pesq_val_by_snr"]["0"], "val_interval": None, "test": 1.4, "test_interval": None,
     }  # fmt: skip
-    table = np.random.default_rng(0).normal(1.5, 0.1, (12, 5)).tolist()
-    table[3][1] = None  # unscored
-    path = tmp_path / "students" / "0007" / "scores.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"val_table": table}))
-    low, high = scores_by_snr(tmp_path, record)["0"]["val_interval"]
-    middle = np.nanmedian([np.nan if row[1] is None else row[1] for row in table])
-    assert low < middle < high
-    assert scores_by_snr(tmp_path, {"trial": 1}) == {}
+    assert scores_by_snr({"trial": 1}, {}) == {}
+
+
+def test_of_several_seeds_the_scores_are_those_of_the_one_that_is_deployed(tmp_path: Path, student) -> None:
+    several = {"trials": [7, 8], "pesq_val_seeds": [1.5, 2.5], "pesq_test": 2.2, "pesq_test_seeds": [1.7, 2.7]}
+    record = student(7, 0.5, 2.0, pesq_by_snr={"0": 2.2}, **several)
+    assert own_pesq(record, {}) == {"val": None, "test": None}  # the means are no seed's
+    assert scores_by_snr(record, {}) == {}
+    table = with_tables(tmp_path, 7)
+    tables = own_tables(tmp_path, record)
+    assert own_pesq(record, tables) == {
+        "val": pytest.approx(pesq_summary(table)), "test": pytest.approx(pesq_summary(table) + 0.2),
+    }  # fmt: skip
+    assert scores_by_snr(record, tables)["15"]["val"] == pytest.approx(np.median(table[:, 4]))
+
+
+def test_test_scores_of_an_earlier_end_of_the_search_are_not_the_students(tmp_path: Path, student) -> None:
+    with_tables(tmp_path, 7)
+    assert list(own_tables(tmp_path, student(7, 0.5, 1.5, pesq_test=None))) == ["val"]
 
 
 def test_the_clips_of_a_search_are_opened_made_anew_or_told_to_be_missing(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from analysis.registry import ALIAS, model_name, register
+from analysis.registry import ALIAS, model_name, put_beside_search, register
 from data.errors import InputError
+from data.files import read_json, write_json
 from search.tracking import Tracker
 from search.tracking_store import default_uri
 
@@ -74,6 +75,21 @@ def test_the_student_chosen_last_is_the_deployable_one(
     later = client.get_model_version_by_alias(model_name("first"), ALIAS)
     assert later.source.rpartition("/")[0] == version.source.rpartition("/")[0]
     assert later.source != version.source  # the earlier version's files are its own
+
+
+def test_a_file_is_put_beside_the_search(
+    runs: tuple[Path, list[Mapping[str, Any]]], exported: Path, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    folder, _ = runs
+    with pytest.raises(InputError, match="does not tell the search's MLflow run"):
+        put_beside_search(tmp_path, exported / "student.onnx")
+    write_json(folder / "search.json", {"name": "first", "tracking_uri": None})
+    put_beside_search(folder, exported / "student.onnx")
+    uri = default_uri(folder.parent)
+    parent = read_json(folder / "tracking.json")["parent_run_id"]
+    assert [one.path for one in MlflowClient(uri, uri).list_artifacts(parent)] == ["student.onnx"]
 
 
 def test_a_store_or_a_run_that_is_not_there_is_one_sentence(

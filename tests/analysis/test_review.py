@@ -19,6 +19,7 @@ from analysis.review import main, page, write_review
 from data.errors import InputError
 from data.examples import ExampleSet
 from data.files import read_json, write_json
+from data.plan import DataPlan
 
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -102,11 +103,22 @@ def test_the_command_writes_the_page_anew(
     run_folder: Path, scored_set: ExampleSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(analysis.review, "scenes_of_test", lambda folder: (scored_set, ""))
+    put: list[Path] = []
+    monkeypatch.setattr(analysis.review, "put_beside_search", lambda folder, path: put.append(path))
     main([str(run_folder)])
+    assert put == [run_folder / "review.html"]
     assert (run_folder / "review.html").read_text(encoding="utf-8").count("<audio ") == 24
     assert capsys.readouterr().out.startswith(f"written: {run_folder / 'review.html'}, ")
     main([str(run_folder), "--no-sound"])
     assert "<audio " not in (run_folder / "review.html").read_text(encoding="utf-8")
+
+
+def test_a_page_that_mlflow_does_not_take_is_written_all_the_same(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([str(run_folder), "--no-sound"])
+    assert (run_folder / "review.html").is_file()
+    assert "not put into MLflow: " in capsys.readouterr().out
 
 
 def test_the_command_refuses_a_folder_that_is_no_search(tmp_path: Path) -> None:
@@ -116,8 +128,10 @@ def test_the_command_refuses_a_folder_that_is_no_search(tmp_path: Path) -> None:
 
 def test_corpora_that_are_away_leave_a_page_without_sound(run_folder: Path) -> None:
     settings = read_json(run_folder / "search.json")
-    settings["data"] = {"speech": "/away", "noise": "/away", "rirs": "/away", "array": "cross", "hours": None}
+    away = Path("/away")
+    settings["data"] = DataPlan(speech=away, noise=away, rirs=away).to_dict()
     write_json(run_folder / "search.json", settings)
+    write_json(run_folder / "data.json", {"sets": {name: {"digest": "x"} for name in ("score_val", "score_test")}})
     examples, why = analysis.review.scenes_of_test(run_folder)
     assert examples is None
     assert "not to be had here" in why
@@ -207,15 +221,51 @@ def test_a_click_goes_to_the_run_on_a_server(shown: Path, chromium: Page) -> Non
 
 
 @needs_browser
-def test_without_a_server_a_click_shows_the_run_and_the_command(
+def test_without_a_server_a_click_goes_to_mlflow_on_this_machine_and_tells_its_command(
     run_folder: Path, evidence: Evidence, chromium: Page
 ) -> None:
-    evidence["tracking"] = {"runs": None, "open": "mlflow ui --backend-store-uri sqlite:///x.db"}
+    command = "mlflow ui --backend-store-uri sqlite:///x.db"
+    runs = "http://127.0.0.1:5000/#/experiments/3/runs/"
+    evidence["tracking"] = {"runs": runs, "open": None, "command": command}
+    chromium.open(write_review(run_folder, evidence))
+    assert chromium.run("document.querySelector('#pareto .hit[data-trial=\"2\"]').closest('a').href.baseVal") == (
+        f"{runs}run2"
+    )
+    chromium.hover("#pareto .hit[data-trial='2']")
+    # nothing listens there: the click must not leave the page
+    chromium.run("(addEventListener('click', (event) => event.preventDefault(), true), true)")
+    chromium.run("(window.open = () => null, true)")
+    chromium.click("#pareto .hit[data-trial='2']")
+    said = chromium.run("document.getElementById('chosen').innerText")
+    assert f"needs MLflow, started on this machine with this command:\n{command}" in said
+
+
+@needs_browser
+def test_without_an_address_a_click_shows_the_run_and_the_command(
+    run_folder: Path, evidence: Evidence, chromium: Page
+) -> None:
+    command = "mlflow ui --backend-store-uri sqlite:///x.db"
+    evidence["tracking"] = {"runs": None, "open": None, "command": command}
     chromium.open(write_review(run_folder, evidence))
     chromium.click("#pareto .hit[data-trial='2']")
     said = chromium.run("document.getElementById('chosen').innerText")
     assert "MLflow run run2" in said
     assert "mlflow ui --backend-store-uri sqlite:///x.db" in said
+
+
+@needs_browser
+def test_a_click_tells_how_a_student_is_exported_or_that_it_cannot_be(
+    run_folder: Path, evidence: Evidence, chromium: Page
+) -> None:
+    evidence["tracking"] = {"runs": None, "open": None, "command": None}
+    evidence["students"][1]["kept"] = False
+    chromium.open(write_review(run_folder, evidence))
+    said = "document.getElementById('chosen').innerText"
+    chromium.click("#pareto .hit[data-trial='2']")
+    assert f"python analysis/choose.py {run_folder.resolve()} --trial 2 exports it." in chromium.run(said)
+    chromium.click("#pareto .hit[data-trial='1']")
+    assert "choose.py" not in chromium.run(said)
+    assert "weights were not kept" in chromium.run(said)
 
 
 @needs_browser

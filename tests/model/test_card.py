@@ -39,19 +39,19 @@ def test_the_card_tells_size_cost_latency_and_scores(tmp_path: Path) -> None:
 
 
 def test_the_card_tells_lineage_times_limits_and_what_was_left_out(tmp_path: Path) -> None:
-    scores = {"5": {"val": 1.234, "val_interval": [1.1, 1.3], "test": None, "test_quartiles": None}}
-    code = [{"package": "0.1", "git_commit": "f00"}]
+    scores = {"5": {"val": 1.234, "val_interval": [1.1, 1.3], "test": 1.5, "test_interval": [1.4, 1.6]}}
     origin = {
         "teacher_sha256": "abc123",
-        "trained_with": code,
+        "trained_with": [{"package": "0.1", "git_commit": "f00"}],
         "command": "python search/run.py --budget 1.0GMAC",
         "scores": scores,
+        "space": {"t_hidden": [8, 16]},
     }
     net = FTJNF(Size(8, 4, microphones=2))
     export_student(net, {"train": {"seed": 17}}, tmp_path / "student", origin=origin, sturdiness="| level | PESQ |")
     card = (tmp_path / "student" / "CARD.md").read_text()
     for words in ("abc123", "| seed | 17 |", "| trained with | ftjnf-students 0.1, commit f00 |", "| exported with | ",
-                  "--budget 1.0GMAC", "| 5 | 1.23 | 1.10 to 1.30 |  |  |",
+                  "--budget 1.0GMAC", '{"t_hidden": [8, 16]}', "| 5 | 1.23 | 1.10 to 1.30 | 1.50 | 1.40 to 1.60 |",
                   "| level | PESQ |", "`student.int8.onnx` was left out: not measured, as no clips were given.",
                   "99th percentile", "student_hop(&state, input, output)", "## Licences", "## Limits"):  # fmt: skip
         assert words in card
