@@ -115,8 +115,8 @@ def test_remarks_say_what_the_scores_allow_to_say() -> None:
     records = mark_front([record(0, Size(8, 4), 1.5, stopped="time", unscored_test=2), record(1, Size(80, 32), 2.0)])
     text = printed(records, noisy, (0.1, -0.1, 0.3))
     assert "are NOT apart by more than chance" in text
-    assert "Below the unprocessed input: 0." in text
-    assert "As good as the teacher or better on these clips: 1." in text
+    assert "Below the unprocessed input: trial 0." in text
+    assert "As good as the teacher or better on these clips: trial 1." in text
     assert "Too small a teacher." in text
     assert "1 students were ended early by the time budget" in text
     assert "2 test clips could not be scored" in text
