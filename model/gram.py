@@ -59,7 +59,7 @@ class Gram:
             units of an LSTM are bounded by 1, so plain inner products of many teacher units can be out of a narrow
             student's reach; cosines are not.
         positions: P, the random positions a clip of the form `positions`. Fresh scenes get new ones in each epoch;
-            a clip of a fixed set has a few draws that the epochs take turns with (`model.targets.POSITION_SETS`),
+            a clip of a fixed set has a few draws that the epochs take turns with (`model.target_plan.POSITION_SETS`),
             because the teacher's activations are kept at these positions alone.
 
     Raises:

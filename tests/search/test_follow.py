@@ -28,7 +28,7 @@ from search.student import StudentJob
 JOB = StudentJob(
     students=Path("students"), cache=Path("cache"), data=DataPlan(), sets={},
     train=TrainConfig(Size(8, 4), epochs=7, lr=2e-3, batch=3, gram=Gram(normalise="cosine"), seed=40),
-    methods=("none", "linear"), teacher=None, score_every=1, gpu=False,
+    teacher=None, score_every=1, gpu=False,
 )  # fmt: skip
 
 
