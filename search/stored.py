@@ -49,8 +49,8 @@ def in_words(config: SearchConfig, plan: TargetPlan) -> str | None:
         return None
     bounds = []
     if plan.cycle is not None:
-        every = "epoch come again in each" if plan.cycle == 1 else f"{plan.cycle} epochs take turns in all"
-        bounds.append(f"the scenes of {every} of a student's epochs")
+        turns = "one epoch come again" if plan.cycle == 1 else f"{plan.cycle} epochs take turns"
+        bounds.append(f"the scenes of {turns} in all of a student's epochs")
     if plan.position_sets < POSITION_SETS:
         bounds.append(f"a clip has {plan.position_sets} of {POSITION_SETS} sets of positions")
     if without:

@@ -176,6 +176,9 @@ def test_scenes_that_cannot_be_stored_for_all_epochs_come_again_and_it_is_said(f
     _, plan = make(tight, cache)
     assert plan.cycle is not None
     assert f"the scenes of {plan.cycle} epochs take turns in all of a student's epochs" in said(tight)
+    once = in_words(tight.config, replace(plan, cycle=1))
+    assert once is not None
+    assert "the scenes of one epoch come again in all of a student's epochs" in once
     config = TrainConfig(Size(8, 4), method="linear")
     teacher = tight.teacher(sets)
     assert teacher is not None
