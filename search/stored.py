@@ -30,8 +30,7 @@ def plan_of(config: SearchConfig, teacher: Size | None, sets: Sets) -> TargetPla
         teacher: its size; None without one.
         sets: of the search.
     """
-    forms = {one.name: one.options for one in config.dimensions}.get("gram_form", ())
-    if teacher is None or not (config.train.gram.form == "positions" or "positions" in forms):
+    if teacher is None or not _stores(config):
         return TargetPlan(())
     epochs = max(len(SCHEDULES[name].stages) for name in config.schedules) * config.train.epochs
     return plan_targets(
@@ -40,12 +39,17 @@ def plan_of(config: SearchConfig, teacher: Size | None, sets: Sets) -> TargetPla
     )  # fmt: skip
 
 
+def _stores(config: SearchConfig) -> bool:
+    """Whether any student may read stored outputs: those of the other Gram forms have the teacher beside them."""
+    forms = {one.name: one.options for one in config.dimensions}.get("gram_form", ())
+    return config.train.gram.form == "positions" or "positions" in forms
+
+
 def in_words(config: SearchConfig, plan: TargetPlan) -> str | None:
     """A line on what is stored; None where no student learns from a teacher's stored outputs."""
     learning = [name for name in config.methods if METHODS[name].layers]
     without = [name for name in learning if not plan.holds(name)]
-    forms = {one.name: one.options for one in config.dimensions}.get("gram_form", (config.train.gram.form,))
-    if not learning or "positions" not in forms:
+    if not learning or not _stores(config):
         return None
     bounds = []
     if plan.cycle is not None:
