@@ -25,7 +25,8 @@ from model.distill import METHODS
 from model.ftjnf import FTJNF, Size
 from model.gram import Gram
 from model.precision import choose_device, choose_precision
-from model.targets import Teacher, TeacherBeside, build_targets, layers_of
+from model.target_plan import layers_of
+from model.targets import Teacher, TeacherBeside, build_targets
 from model.train import Training
 from model.train_config import TrainConfig
 
@@ -64,9 +65,8 @@ def main() -> None:
         torch.manual_seed(0)
         teacher = FTJNF(Size.parse(arguments.teacher)).to(device).eval()
         cached = build_targets(
-            teacher, examples, KD, Gram(), cache / "targets", seed=0, precision=precision, device=device
+            teacher, examples, layers_of(KD), Gram(), cache / "targets", seed=0, precision=precision, device=device
         )
-        assert cached is not None
 
         def steps(method: str, schedule: str, source: Teacher | None) -> Iterator[float]:
             """Seconds of a step, epoch after epoch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -202,7 +203,10 @@ class FreshScenes:
 
     Attributes:
         digest: as an `ExampleSet` has it; other sounds, arrays or settings have another.
+        cycle: epochs after which the same scenes come again; None for never.
     """
+
+    cycle: int | None = None
 
     def __init__(self, source: SceneSource, spec: SetSpec, sounds: str) -> None:
         self.source, self.spec = source, spec
@@ -212,9 +216,16 @@ class FreshScenes:
     def __len__(self) -> int:
         return self.spec.clips
 
+    def cycling(self, epochs: int | None) -> FreshScenes:
+        """The same scenes, those of the first epochs over and over; None for others in every epoch."""
+        part = copy(self)
+        part.cycle = epochs
+        return part
+
     def batch(self, indices: Sequence[int], epoch: int = 0) -> tuple[Tensor, Tensor]:
         """(B, M, N) noisy and (B, N) clean of an epoch."""
         samples = round(self.spec.seconds * RATE)
+        epoch = epoch if self.cycle is None else epoch % self.cycle
         scenes = []
         for index in indices:
             rng = np.random.default_rng([self.spec.seed, 2, epoch, index])

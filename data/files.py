@@ -149,7 +149,7 @@ def _last_written(folder: Path) -> float:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[None]:
     """Holds a lock among all who open this file; ends with the process, whatever becomes of it.
 
     On a file system that has no locks it holds none.
@@ -157,14 +157,15 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     Args:
         path: of the lock's file, which stays.
         wait: for whoever has the lock.
+        shared: any number may hold it so at a time, while nobody holds it alone.
 
     Raises:
         BlockingIOError: somebody has it, and `wait` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
+    with open(path, "a+") as file:  # NFS gives shared locks on files open for reading alone, others for writing
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise

@@ -1,15 +1,17 @@
 """Targets of fresh scenes (`--remix`): the teacher runs once on each, for all trials of a machine that draw it.
 
-A scene is known by epoch and number, so what the first trial computed the others read. Epochs that were written longest
-ago are dropped when the store outgrows its limit; a trial that comes later computes them anew.
+A scene is known by epoch and number, so what the first trial computed the others read. Where a search has more epochs
+than can be stored, its scenes come again after as many as can (`model.target_plan`), so the store holds them all.
 """
 
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
+from copy import copy
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -22,21 +24,21 @@ from model.distill import ORDER
 from model.ftjnf import FTJNF, Layer, at_positions
 from model.gram import Gram, draw_positions
 from model.precision import arithmetic
-from model.targets import network_digest, with_mask
+from model.target_plan import LSTMS
+from model.target_room import in_use
+from model.targets import target_key, with_mask
 
 Arrays = dict[str, NDArray[np.generic]]
 
 
 def fresh_folder(
-    net: FTJNF, scenes: FreshScenes, layers: Sequence[Layer], gram: Gram, seed: int, precision: str, cache: Path
-) -> Path:
-    """Where the targets of fresh scenes are stored: the name changes with all that shapes them."""
-    key = [network_digest(net), scenes.digest, list(layers), gram.positions, seed, precision]
+    net: FTJNF, scenes: FreshScenes, layers: Sequence[Layer], gram: Gram, seed: int, precision: str, cache: Path,
+    cycle: int | None = None,
+) -> Path:  # fmt: skip
+    """Where the targets of fresh scenes are stored: the name changes with all that shapes them, and with the cycle."""
+    key = target_key(net, scenes.digest, layers, gram, seed=seed, precision=precision, position_sets=1)
+    key["cycle"] = cycle  # or a search with less room would go on with a store that is larger
     return Path(cache) / f"fresh-{text_digest(key)}"
-
-
-LOOK_EVERY = 64
-"""Scenes written between two looks at the size of the store."""
 
 
 class FreshTargets:
@@ -44,12 +46,12 @@ class FreshTargets:
 
     Args:
         net: the teacher.
-        layers: those that any trial of the search may want, see `model.targets.layers_of`.
+        layers: those that are stored for the trials of the search, see `model.target_plan`.
         gram: of the form "positions".
         seed: of the positions, which differ from scene to scene and from epoch to epoch.
         precision: "fp32" or "bf16".
         folder: of the store; its name must change with all of the above and with the scenes.
-        limit: bytes that it may take; at least the epoch at hand is kept.
+        cycle: epochs after which the scenes come again; None for never.
 
     Raises:
         ValueError: a Gram form that needs whole layers.
@@ -63,26 +65,33 @@ class FreshTargets:
         seed: int,
         precision: str,
         folder: Path,
-        limit: float,
+        cycle: int | None = None,
     ) -> None:
         if gram.form != "positions":
             raise ValueError(f"the Gram form {gram.form!r} needs whole layers, which are not kept; use TeacherBeside")
         self.net, self.layers, self.gram, self.seed, self.precision = net.eval(), layers, gram, seed, precision
-        self.folder, self.limit = Path(folder), limit
+        self.folder, self.cycle, self._use = Path(folder), cycle, in_use(folder)
         self.computed = 0
-        self._unseen = LOOK_EVERY
+        self._read_layers = tuple(layers)
+
+    def only(self, layers: Sequence[Layer]) -> FreshTargets:
+        """The same store for a student that needs some layers alone: it reads those, and writes all for the others."""
+        part = copy(self)
+        part._read_layers = tuple(layers)
+        return part
 
     def batch(self, indices: Sequence[int], epoch: int, noisy_stft: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """See `model.targets.Teacher`."""
-        if not self.layers:
+        if not self._read_layers:
             return {}, None
+        epoch = epoch if self.cycle is None else epoch % self.cycle
         found = [self._read(epoch, index) for index in indices]
         missing = [i for i, arrays in enumerate(found) if arrays is None]
         if missing:
             made = self._compute([indices[i] for i in missing], epoch, noisy_stft[missing])
             for i, arrays in zip(missing, made, strict=True):
                 self._write(epoch, indices[i], arrays)
-                found[i] = arrays
+                found[i] = {name: arrays[name] for name in self._names}
         device = noisy_stft.device
         together = {
             name: torch.from_numpy(np.stack([arrays[name] for arrays in found if arrays is not None])).to(device)
@@ -113,40 +122,23 @@ class FreshTargets:
             made.append(arrays)
         return made
 
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (*self._read_layers, "positions") if LSTMS & set(self._read_layers) else self._read_layers
+
     def _path(self, epoch: int, index: int) -> Path:
         return self.folder / f"{epoch:05d}" / f"{index:07d}.npz"
 
     def _read(self, epoch: int, index: int) -> Arrays | None:
         try:
             with np.load(self._path(epoch, index), allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError):  # not there, or dropped while it was read
+                return {name: file[name] for name in self._names}
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile):  # not there, or damaged
             return None
 
     def _write(self, epoch: int, index: int, arrays: Arrays) -> None:
         """What cannot be kept is computed anew by whoever needs it: no reason to end a training."""
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        try:
+        with suppress(OSError):
             write_atomic(self._path(epoch, index), buffer.getvalue())
-            self._unseen += 1
-            if self._unseen >= LOOK_EVERY:
-                self._unseen = 0
-                self._make_room(epoch)
-        except OSError:
-            return
-
-    def _make_room(self, epoch: int) -> None:
-        """Drops the epochs that were written longest ago, but not the one at hand."""
-        sizes = {
-            folder: sum(file.stat().st_size for file in folder.glob("*.npz"))
-            for folder in sorted(self.folder.iterdir(), key=lambda one: one.stat().st_mtime)
-            if folder.is_dir()
-        }
-        total = sum(sizes.values())
-        for folder, size in sizes.items():
-            if total <= self.limit:
-                return
-            if folder.name != f"{epoch:05d}":
-                shutil.rmtree(folder, ignore_errors=True)
-                total -= size

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from copy import copy
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,15 +17,16 @@ from torch import Tensor
 from data.errors import InputError
 from data.examples import ExampleSet
 from data.files import locked, making, read_json, text_digest, write_json
-from model.distill import METHODS, ORDER
-from model.ftjnf import FTJNF, Layer, Size, at_positions
+from model.distill import ORDER
+from model.ftjnf import FTJNF, Layer, at_positions
 from model.gram import Gram, draw_positions
 from model.precision import arithmetic
 from model.stft import BINS, frames, stft
+from model.target_plan import LSTMS, POSITION_SETS, units_of
+from model.target_room import in_use
 
 FORMAT = 1
-POSITION_SETS = 4
-"""Sets of random positions kept for each example; epochs take turns."""
+"""Raised when stored targets change in a way that `target_key` does not see."""
 
 
 class Teacher(Protocol):
@@ -46,12 +47,6 @@ class Teacher(Protocol):
         ...
 
 
-def layers_of(methods: Sequence[str]) -> tuple[Layer, ...]:
-    """The layers that some KD methods need of the teacher, from input to output; the mask is had from `linear`."""
-    wanted = {("linear" if layer == "mask" else layer) for name in methods for layer, _ in METHODS[name].layers}
-    return tuple(layer for layer in ORDER if layer in wanted)
-
-
 def with_mask(targets: dict[str, Tensor]) -> dict[str, Tensor]:
     """Adds the mask, tanh of the linear layer, (B, K, L) complex."""
     if "linear" in targets:
@@ -60,11 +55,11 @@ def with_mask(targets: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class TeacherBeside:
-    """Runs the teacher on each batch: for fresh scenes (`--remix`), and for the Gram forms that need whole layers.
+    """Runs the teacher on each batch: for what is not stored, and for the Gram forms that need whole layers.
 
     Args:
         net: the teacher.
-        layers: the layers wanted, see `layers_of`.
+        layers: the layers wanted, see `model.target_plan.layers_of`.
         gram: decides whether positions are drawn.
         seed: of the positions.
         precision: "fp32" or "bf16".
@@ -82,24 +77,28 @@ class TeacherBeside:
             activations = self.net(noisy_stft, upto=max(self.layers, key=ORDER.index))
         targets: dict[str, Tensor] = {layer: getattr(activations, layer) for layer in self.layers}
         positions = None
-        if self.gram.form == "positions" and {"f_lstm", "t_lstm"} & set(self.layers):
+        if self.gram.form == "positions" and LSTMS & set(self.layers):
             cells = noisy_stft.shape[-1] * noisy_stft.shape[-2]
             rng = np.random.default_rng([self.seed, epoch, int(indices[0])])
             positions = draw_positions(cells, self.gram.positions, len(indices), rng).to(noisy_stft.device)
-            for layer in sorted(targets.keys() & {"f_lstm", "t_lstm"}):
+            for layer in sorted(targets.keys() & LSTMS):
                 targets[layer] = at_positions(targets[layer], positions)
         return with_mask(targets), positions
 
 
 class CachedTargets:
-    """Targets of a fixed example set, memory-mapped: `linear` whole, the LSTM layers at `POSITION_SETS` x P positions.
+    """Targets of a fixed example set, memory-mapped: `linear` whole, the LSTM layers at sets of P positions, in turns.
 
-    A 4 s clip takes 0.26 MB for `linear` and 4 x P x C x 2 bytes for an LSTM layer of C units, all in fp16: the
+    A 4 s clip takes 0.26 MB for `linear` and P x C x 2 bytes a set for an LSTM layer of C units, all in fp16: the
     activations are bounded by 1 (fp16 is exact to 0.0005 there), the linear layer is of the order of 1.
+
+    Args:
+        folder: of the targets.
+        use: what marks it as in use.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Path, use: ExitStack | None = None) -> None:
+        self.folder, self._use = Path(folder), use
         index: dict[str, Any] = read_json(self.folder / "index.json")
         try:
             self._maps: dict[str, NDArray[Any]] = {
@@ -112,20 +111,20 @@ class CachedTargets:
     def only(self, layers: Sequence[Layer]) -> CachedTargets:
         """The same targets of some layers alone: a set serves all methods of a search, and a student has one."""
         part = copy(self)
-        wanted = {*layers, "positions"} if {"f_lstm", "t_lstm"} & set(layers) else set(layers)
+        wanted = {*layers, "positions"} if LSTMS & set(layers) else set(layers)
         part._maps = {name: values for name, values in self._maps.items() if name in wanted}
         return part
 
     def batch(self, indices: Sequence[int], epoch: int, noisy_stft: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """See `Teacher`."""
         device = noisy_stft.device
-        turn = epoch % POSITION_SETS
         targets: dict[str, Tensor] = {}
         positions = None
         for name, values in self._maps.items():
             if name == "linear":
                 targets[name] = torch.from_numpy(np.stack([values[i] for i in indices])).to(device)
                 continue
+            turn = epoch % values.shape[1]
             part = torch.from_numpy(np.stack([values[i, turn] for i in indices])).to(device)
             if name == "positions":
                 positions = part.long()
@@ -134,92 +133,67 @@ class CachedTargets:
         return with_mask(targets), positions
 
 
-def targets_bytes(size: Size, examples: int, length: int, methods: Sequence[str], gram: Gram) -> int:
-    """Bytes of a set's targets on disk.
+def target_key(
+    net: FTJNF, digest: str, layers: Sequence[Layer], gram: Gram, *, seed: int, precision: str, position_sets: int
+) -> dict[str, Any]:
+    """All that shapes stored targets; the folders of a cache are named by it, so stale targets are never met.
 
     Args:
-        size: of the teacher.
-        examples: in the set.
-        length: L, frames of an example.
-        methods: the KD methods that will be trained.
-        gram: of the form "positions".
+        net: the teacher.
+        digest: of the example set, or of the fresh scenes.
+        layers: that are stored.
+        gram: has the number of positions.
+        seed: of the positions.
+        precision: arithmetic of the teacher's forward pass.
+        position_sets: of each example.
     """
-    layers = layers_of(methods)
-    widths = {"f_lstm": size.f_hidden * (2 if size.bi_freq else 1), "t_lstm": size.t_hidden}
-    count = min(gram.positions, BINS * length)
-    lstms = [widths[layer] for layer in layers if layer in widths]
-    whole = 2 * 2 * BINS * length if "linear" in layers else 0
-    return examples * (whole + POSITION_SETS * count * (2 * sum(lstms) + (4 if lstms else 0)))
-
-
-def drop_oldest(cache: Path, needed: float, limit: float, keep: Container[Path] = ()) -> None:
-    """Makes room for so many bytes in a cache of targets, by dropping those that were written longest ago.
-
-    Those of fresh scenes (`model.fresh_targets`) lie there, too: each store keeps its own limit, and an old one goes.
-
-    Args:
-        cache: folder of the targets.
-        needed: bytes.
-        limit: most bytes in the folder.
-        keep: what must not be dropped.
-    """
-    found = [folder for kind in ("targets-*", "fresh-*") for folder in Path(cache).glob(kind) if folder.is_dir()]
-    sizes = {
-        folder: sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        for folder in sorted(found, key=lambda folder: folder.stat().st_mtime)
-    }
-    total = sum(sizes.values())
-    for folder, size in sizes.items():
-        if total + needed <= limit:
-            return
-        if folder not in keep:
-            shutil.rmtree(folder, ignore_errors=True)
-            total -= size
-
-
-def targets_folder(
-    net: FTJNF, examples: ExampleSet, methods: Sequence[str], gram: Gram, cache: Path, *, seed: int, precision: str
-) -> tuple[Path, dict[str, Any]]:
-    """Where the targets of a set lie, and the key that the folder is named by: stale targets are never met."""
-    key = {
+    return {
         "format": FORMAT,
         "teacher": network_digest(net),
-        "set": examples.digest,
-        "layers": layers_of(methods),
+        "set": digest,
+        "layers": list(layers),
         "positions": gram.positions,
+        "position_sets": position_sets,
         "seed": seed,
         "precision": precision,
     }
+
+
+def targets_folder(
+    net: FTJNF, examples: ExampleSet, layers: Sequence[Layer], gram: Gram, cache: Path, *, seed: int, precision: str,
+    position_sets: int,
+) -> tuple[Path, dict[str, Any]]:  # fmt: skip
+    """Where the targets of a set lie, and their `target_key`."""
+    key = target_key(net, examples.digest, layers, gram, seed=seed, precision=precision, position_sets=position_sets)
     return Path(cache) / f"targets-{text_digest(key)}", key
 
 
 def build_targets(
     net: FTJNF,
     examples: ExampleSet,
-    methods: Sequence[str],
+    layers: Sequence[Layer],
     gram: Gram,
     cache: Path,
     *,
     seed: int,
     precision: str,
     device: torch.device,
+    position_sets: int = POSITION_SETS,
     progress: Callable[[float], None] | None = None,
-) -> CachedTargets | None:
+) -> CachedTargets:
     """Computes a teacher's targets for a fixed set, or opens them if they are in the cache.
 
     Args:
         net: the teacher.
         examples: a set of fixed length.
-        methods: the KD methods that will be trained; decides the layers.
+        layers: to be stored, at least one; see `model.target_plan`.
         gram: of the form "positions"; the other forms need whole layers, see `TeacherBeside`.
-        cache: folder; the targets land in `cache/targets-DIGEST`, keyed by weights, set, layers, positions and seed.
+        cache: folder; the targets land in `cache/targets-DIGEST`, see `target_key`.
         seed: of the positions.
         precision: arithmetic of the teacher's forward pass.
         device: where it runs.
+        position_sets: of each example.
         progress: called with the share that is done.
-
-    Returns:
-        None if no method needs a teacher.
 
     Raises:
         InputError: examples of different lengths, or damaged targets in the cache.
@@ -227,18 +201,17 @@ def build_targets(
     """
     if gram.form != "positions":
         raise ValueError(f"the Gram form {gram.form!r} needs whole layers, which are not cached; use TeacherBeside")
-    layers = layers_of(methods)
-    if not layers:
-        return None
     if len(set(examples.lengths.tolist())) != 1:
         raise InputError(f"targets need examples of one length, but {examples.folder} has several")
-    folder, key = targets_folder(net, examples, methods, gram, cache, seed=seed, precision=precision)
-    if (folder / "index.json").exists():
-        return CachedTargets(folder)
-    with locked(folder.with_name(f".{folder.name}.lock")):  # students that begin at once wait for the first of them
-        if not (folder / "index.json").exists():
-            _compute(net, examples, layers, gram, folder, key, device, progress or (lambda share: None))
-    return CachedTargets(folder)
+    folder, key = targets_folder(
+        net, examples, layers, gram, cache, seed=seed, precision=precision, position_sets=position_sets
+    )
+    use = in_use(folder)  # from before it is looked for: nobody drops it in between
+    if not (folder / "index.json").exists():
+        with locked(folder.with_name(f".{folder.name}.lock")):  # students that begin at once wait for the first
+            if not (folder / "index.json").exists():
+                _compute(net, examples, layers, gram, folder, key, device, progress or (lambda share: None))
+    return CachedTargets(folder, use)
 
 
 def _compute(
@@ -254,15 +227,15 @@ def _compute(
     """Computes targets into `folder`; see `build_targets`."""
     n, length = len(examples), frames(int(examples.lengths[0]))
     count = min(gram.positions, BINS * length)
-    widths = {"f_lstm": net.size.f_hidden * (2 if net.size.bi_freq else 1), "t_lstm": net.size.t_hidden}
+    sets = key["position_sets"]
     arrays: dict[str, tuple[str, tuple[int, ...]]] = {}
     if "linear" in layers:
         arrays["linear"] = ("float16", (n, BINS, length, 2))
-    lstms = [layer for layer in layers if layer in widths]
+    lstms = [layer for layer in layers if layer in LSTMS]
     for layer in lstms:
-        arrays[layer] = ("float16", (n, POSITION_SETS, count, widths[layer]))
+        arrays[layer] = ("float16", (n, sets, count, units_of(net.size, layer)))
     if lstms:
-        arrays["positions"] = ("int32", (n, POSITION_SETS, count))
+        arrays["positions"] = ("int32", (n, sets, count))
     with making(folder) as temporary:
         maps = {
             name: np.memmap(temporary / name, dtype=kind, mode="w+", shape=shape)
@@ -275,7 +248,7 @@ def _compute(
                 activations = net.eval()(noisy, upto=max(layers, key=ORDER.index))
             if "linear" in maps:
                 maps["linear"][chosen] = activations.linear.half().cpu().numpy()
-            for turn in range(POSITION_SETS if lstms else 0):
+            for turn in range(sets if lstms else 0):
                 rng = np.random.default_rng([key["seed"], turn, first])
                 positions = draw_positions(BINS * length, count, len(chosen), rng)
                 maps["positions"][chosen, turn] = positions.numpy()

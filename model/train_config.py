@@ -28,7 +28,7 @@ class TrainConfig:
         alpha: of the schedule `constant`.
         ramp: share of the stage's epochs that the ramps of `linear` and `cosine` take; None for half.
         gram: how eq. 7 is evaluated. Its random positions are drawn anew in each epoch for fresh scenes; for fixed
-            sets each clip has `model.targets.POSITION_SETS` draws, with which the epochs take turns.
+            sets each clip has `model.target_plan.POSITION_SETS` draws, with which the epochs take turns.
         soft_scale: "first" or "none", see `TermScales`.
         epochs: at most, in each stage.
         soft_share: share of the epochs of both stages of `two-stage` that the first one has; None for equal stages.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from data.examples import FreshScenes
 from data.plan import Sets
 from model.distill import METHODS
 from model.ftjnf import Size
 from model.pace import FORWARD_SHARE, Pace, epoch_seconds
+from model.target_plan import WHOLE, TargetPlan
 from model.train_config import TrainConfig
 from search.space import Choice
 
@@ -42,6 +45,9 @@ class Clock:
         train_clips, val_clips: examples of an epoch.
         score_seconds, test_seconds: audio that is scored of a student, and of a member of the front.
         step_seconds: audio of a training step.
+        teacher: its size; None without one.
+        stored: what of its outputs is stored.
+        fresh: whether each epoch has other scenes, up to the cycle of `stored`.
     """
 
     started: float
@@ -54,15 +60,19 @@ class Clock:
     score_seconds: float
     test_seconds: float
     step_seconds: float
+    teacher: Size | None = None
+    stored: TargetPlan = WHOLE
+    fresh: bool = False
 
     @classmethod
     def of(
-        cls, started: float, budget: float | None, slots: int, pace: Pace, train: TrainConfig, sets: Sets, clip: float
-    ) -> Clock:
+        cls, started: float, budget: float | None, slots: int, pace: Pace, train: TrainConfig, sets: Sets, clip: float,
+        teacher: Size | None, stored: TargetPlan,
+    ) -> Clock:  # fmt: skip
         """The clock of a search on these sets; `clip` is the length of a training example in seconds."""
         return cls(
             started, budget, slots, pace, train, len(sets.train), len(sets.val), sets.score_val.seconds,
-            sets.score_test.seconds, train.batch * clip,
+            sets.score_test.seconds, train.batch * clip, teacher, stored, isinstance(sets.train, FreshScenes),
         )  # fmt: skip
 
     def student_seconds(self, choice: Choice, epochs: int) -> float:
@@ -70,9 +80,34 @@ class Clock:
         epoch = epoch_seconds(self.pace.step(choice.size), self.train_clips, self.val_clips, self.train.batch)
         soft = max((SOFT_COST[kind] for _, kind in METHODS[choice.kd_method].layers), default=1.0)
         config = choice.training(replace(self.train, epochs=epochs))
+        beside = 0.0
+        if not self._reads_targets(config):
+            beside = self._teacher_seconds(self.train_clips) + self._teacher_seconds(self.val_clips)
         stages = zip(config.stages, config.stage_epochs, strict=True)
-        training = sum(most * epoch * (1.0 if stage.only_hard else soft) for stage, most in stages)
+        training = sum(most * (epoch if stage.only_hard else soft * epoch + beside) for stage, most in stages)
         return CROWDED * training + 1.5 * self.scoring_seconds(choice.size, self.score_seconds) + 2.0
+
+    def _teacher_seconds(self, examples: float) -> float:
+        """What the teacher's forward passes on so many examples take."""
+        if self.teacher is None:
+            return 0.0
+        return FORWARD_SHARE * self.pace.step(self.teacher) * examples / self.train.batch
+
+    def _reads_targets(self, config: TrainConfig) -> bool:
+        """Whether a student has no teacher beside its steps."""
+        return self.stored.holds(config.method) and (config.method == "none" or config.gram.form == "positions")
+
+    def _scene_seconds(self, choices: Sequence[Choice], epochs: int) -> float:
+        """What the teacher takes for the fresh scenes that these students draw: each is computed once, by the first."""
+        if not self.fresh:
+            return 0.0
+        trainings = [choice.training(replace(self.train, epochs=epochs)) for choice in choices]
+        drawn = [
+            sum(most for stage, most in zip(one.stages, one.stage_epochs, strict=True) if not stage.only_hard)
+            for one in trainings
+            if self._reads_targets(one)
+        ]
+        return self._teacher_seconds(self.train_clips * min(self.stored.cycle or math.inf, max(drawn, default=0)))
 
     def scoring_seconds(self, size: Size, audio: float) -> float:
         """What enhancing and scoring that much audio takes."""
@@ -135,7 +170,7 @@ class Clock:
         """
         seconds = [self.student_seconds(choice, epochs) for choice in choices]
         # the last students to end leave the other slots idle: half a student each, on average
-        together = (share * sum(seconds) + 0.5 * max(seconds)) / self.slots
+        together = (share * sum(seconds) + 0.5 * max(seconds) + self._scene_seconds(choices, epochs)) / self.slots
         return STARTING + max(together, *seconds)
 
     def fits(self, choice: Choice, epochs: int, reserve: float, *, first: bool = False, share: float = 1.0) -> bool:

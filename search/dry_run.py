@@ -11,6 +11,7 @@ from model.macs import gmac_per_s, paper_gmac
 from search.groundwork import Groundwork
 from search.halving import SHARE, halving_in_words
 from search.ray_session import look
+from search.stored import in_words
 from search.teaching import is_wanted
 
 
@@ -52,6 +53,9 @@ def dry_run(ground: Groundwork) -> dict[str, Any]:
         say(f"Teacher: none given, so one of size {size} would be trained first{within}.")
     else:
         say("Teacher: none.")
+    stored = in_words(config, clock.stored) if size is not None else None
+    if stored is not None:
+        say(stored)
     reserve = ground.reserve(clock, size)
     left = clock.left() - reserve - ground.for_repeats(clock, epochs, reserve)
     rungs = ground.rungs(epochs)

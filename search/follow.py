@@ -158,6 +158,7 @@ def student_params(job: StudentJob, number: int, choice: Choice) -> dict[str, An
     chosen = {name: value for name, value in asdict(choice).items() if name not in SETTINGS}
     params = {"trial": number, "size": str(choice.size)} | chosen | train
     params |= {f"gram_{name}": value for name, value in gram.items()}
+    params |= {} if job.teacher is None else job.stored.shapes(choice.kd_method)
     return {name: "none" if value is None else value for name, value in params.items()}
 
 

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from data import RATE
 from data.cores import usable_cores
 from data.errors import InputError
 from data.examples import ExampleSet
 from data.files import read_json, write_atomic, write_json
 from data.plan import Sets, prepare, shortages
-from data.units import amount, duration
-from model.fresh_targets import fresh_folder
+from data.units import duration
 from model.ftjnf import Size
 from model.macs import paper_gmac
 from model.pace import measure_pace
 from model.precision import choose_device
-from model.stft import frames
-from model.targets import build_targets, drop_oldest, layers_of, targets_bytes, targets_folder
+from model.target_plan import TargetPlan
 from model.weights import load_network
 from search.clock import Clock
 from search.config import SearchConfig
@@ -31,6 +29,7 @@ from search.forecast import Forecast, forecast
 from search.halving import SHARE, planned_rungs
 from search.ray_session import Machine
 from search.space import Space
+from search.stored import in_words, make_targets, plan_of
 from search.teaching import (
     SearchTeacher,
     check_starts,
@@ -53,6 +52,7 @@ class Groundwork:
         cache: root of the caches.
         console: where a person reads.
         started: `time.time()` at the command's start.
+        held: what this process keeps in use.
     """
 
     config: SearchConfig
@@ -60,6 +60,7 @@ class Groundwork:
     cache: Path
     console: Console
     started: float
+    held: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -166,44 +167,20 @@ class Groundwork:
             self.console.print(warning)
         return teacher
 
-    def targets(self, teacher: SearchTeacher | None, sets: Sets) -> None:
-        """The teacher's activations, once for all trials, while this machine's cores are free."""
-        config = self.config
-        if teacher is None or config.address is not None or not self._caches_targets():
-            return
-        torch.set_num_threads(usable_cores())
-        cache, gram = self.cache / "targets", replace(config.train.gram, form="positions")
-        seed, precision = config.train.seed, config.train.precision
-        mine: set[Path] = set()
-        for examples in (sets.train, sets.val):
-            if not isinstance(examples, ExampleSet):  # made by the students as they come; old stores make room
-                layers = layers_of(config.methods)
-                mine.add(fresh_folder(teacher.net, examples, layers, gram, seed, precision, cache))
-                length = frames(round(config.data.clip_seconds * RATE))
-                scenes = len(examples) * config.train.epochs
-                wanted = targets_bytes(teacher.net.size, scenes, length, config.methods, gram)
-                drop_oldest(cache, min(wanted, config.cache_size), config.cache_size, mine)
-                continue
-            length = frames(int(examples.lengths[0]))
-            needed = targets_bytes(teacher.net.size, len(examples), length, config.methods, gram)
-            if needed > config.cache_size:
-                self.console.print(
-                    f"The teacher's outputs on {len(examples)} examples take {amount(needed)}, more than --cache-size "
-                    f"{amount(config.cache_size)}: the teacher will run in every step of a student with KD, which "
-                    "takes several times as long. A larger --cache-size or fewer --train-clips avoid it."
-                )
-                continue
-            set_of = (teacher.net, examples, config.methods, gram, cache)
-            folder, _ = targets_folder(*set_of, seed=seed, precision=precision)
-            if not folder.exists():
-                drop_oldest(cache, needed, config.cache_size, mine)
-            mine.add(folder)
-            build_targets(*set_of, seed=seed, precision=precision, device=self.device)
+    def plan(self, teacher: Size | None, sets: Sets) -> TargetPlan:
+        """What of the teacher's outputs is stored for all students."""
+        return plan_of(self.config, teacher, sets)
 
-    def _caches_targets(self) -> bool:
-        """Whether any student may read its targets: those of the other Gram forms have the teacher beside them."""
-        forms = {one.name: one.options for one in self.config.dimensions}.get("gram_form", ())
-        return self.config.train.gram.form == "positions" or "positions" in forms
+    def targets(self, teacher: SearchTeacher | None, sets: Sets) -> None:
+        """The teacher's outputs, once for all students; says what is stored. In use until the search's process ends."""
+        if teacher is None:
+            return
+        plan = self.plan(teacher.net.size, sets)
+        line = in_words(self.config, plan)
+        if line is not None:
+            self.console.print(line)
+        torch.set_num_threads(usable_cores())
+        self.held.enter_context(make_targets(self.config, plan, teacher.net, sets, self.cache, self.device))
 
     def clock(self, sets: Sets, slots: int) -> Clock:
         """The clock of the search, from a few steps of the smallest and the largest size, run as a trial runs them."""
@@ -212,7 +189,11 @@ class Groundwork:
         sizes, train = self.space.feasible(), self.config.train
         pace = measure_pace(sizes[0], sizes[-1], sets.val, train.batch, train.precision, self.device)
         torch.set_num_threads(threads)
-        return Clock.of(self.started, self.config.time_budget, slots, pace, train, sets, self.config.data.clip_seconds)
+        teacher, _ = self.expected_teacher(sets)
+        return Clock.of(
+            self.started, self.config.time_budget, slots, pace, train, sets, self.config.data.clip_seconds, teacher,
+            self.plan(teacher, sets),
+        )  # fmt: skip
 
     def reserve(self, clock: Clock, teacher: Size | None) -> float:
         """Seconds kept for the end of the search."""
@@ -227,7 +208,7 @@ class Groundwork:
 
     def preparation(self, clock: Clock, teacher: Size | None, sets: Sets) -> float:
         """Seconds from the trained teacher to the first student."""
-        makes_targets = teacher is not None and self.config.address is None
+        makes_targets = self.config.address is None and bool(self.plan(teacher, sets).layers)
         targets = sum(len(part) for part in (sets.train, sets.val) if isinstance(part, ExampleSet))
         return clock.preparation(teacher, targets if makes_targets else 0)
 

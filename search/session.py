@@ -104,6 +104,7 @@ class Session:
                 self.console.print(f"Stopped. Go on with: python search/run.py --resume {self.config.name}{where}")
             self.signals.restore()
             stop_ray()  # takes seconds, in which a second signal ends the command
+            self.ground.held.close()
             self.run_folder.release()
 
     def _run(self) -> tuple[list[results.Record], int]:
@@ -245,10 +246,9 @@ class Session:
         deadline = None if config.time_budget is None else self.started + config.time_budget - reserve
         job = StudentJob(
             students=board.students, cache=self.cache, data=config.data, sets=sets.folders,
-            train=replace(config.train, epochs=epochs), methods=config.methods,
-            teacher=None if teacher is None else teacher.path, score_every=config.score_every,
-            gpu=config.gpus_per_trial > 0, cache_size=config.cache_size, deadline=deadline,
-            rungs=self.ground.rungs(epochs),
+            train=replace(config.train, epochs=epochs), teacher=None if teacher is None else teacher.path,
+            score_every=config.score_every, gpu=config.gpus_per_trial > 0, deadline=deadline,
+            stored=ground.plan(None if teacher is None else teacher.net.size, sets), rungs=ground.rungs(epochs),
         )  # fmt: skip
         taught = teacher_params(job.teacher)
         earlier = read_warm_start(self.folder, self.space, lambda choice: student_params(job, 0, choice) | taught)

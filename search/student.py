@@ -16,22 +16,21 @@ import torch
 from data.errors import InputError
 from data.examples import ExampleSet, FreshScenes
 from data.files import drop_torn_line, file_digest, plain, read_json, write_json
-from data.plan import DataPlan, Sets, open_sets
+from data.plan import DataPlan, open_sets
 from model.distill import METHODS
 from model.epoch import EpochRecord
-from model.fresh_targets import FreshTargets, fresh_folder
 from model.ftjnf import FTJNF
 from model.pesq_pool import PesqPool
 from model.precision import choose_device
 from model.score import Scores, network_enhancer, score
 from model.slicing import cut, importance, rule_for
-from model.stft import frames
-from model.targets import Teacher, TeacherBeside, build_targets, layers_of, targets_bytes
+from model.target_plan import WHOLE, TargetPlan
 from model.train import Training
 from model.train_config import TrainConfig
 from model.weights import load_network
 from search.history import read_history
 from search.space import Choice
+from search.stored import teachers
 from search.timing import write_span
 
 
@@ -45,12 +44,10 @@ class StudentJob:
         data: the data plan.
         sets: `Sets.folders`.
         train: settings of every training.
-        methods: of the whole search: targets are made for all of them at once.
         teacher: its weights file, or None.
         score_every: epochs between two scores on the way.
         gpu: whether to train on the GPU that Ray gave the trial.
-        cache_size: bytes that the teacher's outputs may take on disk; where they would take more, the teacher runs
-            beside each training step.
+        stored: what of the teacher's outputs is stored for all students.
         deadline: `time.time()` after which a student ends with its epoch; None for no limit.
         rungs: epochs of a stage after which a student is scored and reports a `rung`, see `search.halving`.
     """
@@ -60,11 +57,10 @@ class StudentJob:
     data: DataPlan
     sets: dict[str, str]
     train: TrainConfig
-    methods: tuple[str, ...]
     teacher: Path | None
     score_every: int
     gpu: bool
-    cache_size: float = math.inf
+    stored: TargetPlan = WHOLE
     deadline: float | None = None
     rungs: tuple[int, ...] = ()
 
@@ -115,40 +111,6 @@ def start_network(config: TrainConfig, teacher: FTJNF | None, rule: str, val: Ex
     return cut(teacher, config.size, importance(teacher, rule, noisy, clean))
 
 
-def teachers(
-    job: StudentJob, config: TrainConfig, net: FTJNF | None, sets: Sets
-) -> tuple[Teacher | None, Teacher | None]:
-    """Where training and validation get their targets: from the cache, whichever student came first filling it.
-
-    Only what does not fit there, and the Gram forms that need whole layers, have the teacher beside each step.
-    """
-    if net is None or not METHODS[config.method].layers:
-        return None, None
-    device = choose_device("auto" if job.gpu else "cpu")
-    seed = job.train.seed
-    beside = TeacherBeside(net.to(device), layers_of([config.method]), config.gram, seed, config.precision)
-    if config.gram.form != "positions":
-        return beside, beside
-
-    def cached(examples: ExampleSet) -> Teacher:
-        length = frames(int(examples.lengths[0]))
-        if targets_bytes(net.size, len(examples), length, job.methods, config.gram) > job.cache_size:
-            return beside
-        targets = build_targets(
-            net, examples, job.methods, config.gram, job.cache / "targets", seed=seed, precision=config.precision,
-            device=device,
-        )  # fmt: skip
-        return targets.only(layers_of([config.method])) if targets is not None else beside
-
-    def fresh(scenes: FreshScenes) -> Teacher:
-        layers = layers_of(job.methods)
-        folder = fresh_folder(net, scenes, layers, config.gram, seed, config.precision, job.cache / "targets")
-        return FreshTargets(net, layers, config.gram, seed, config.precision, folder, job.cache_size)
-
-    train = cached(sets.train) if isinstance(sets.train, ExampleSet) else fresh(sets.train)
-    return train, cached(sets.val)
-
-
 def run_student(
     job: StudentJob, number: int, choice: Choice, report: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
@@ -182,14 +144,14 @@ def run_student(
     config = train_config(job, number, choice)
     write_json(folder / "config.json", {"number": number, "choice": asdict(choice), "train": config.to_dict()})
     sets = open_sets(job.data, job.sets, job.cache)
+    train = sets.train.cycling(job.stored.cycle) if isinstance(sets.train, FreshScenes) else sets.train
     net, made = load_network(job.teacher) if job.teacher is not None else (None, {})
     device = choose_device("auto" if job.gpu else "cpu")
-    train_targets, val_targets = teachers(job, config, net, sets)
-    start = start_network(config, None if net is None else net.cpu(), rule_for(made), sets.val)
+    start = start_network(config, net, rule_for(made), sets.val)  # a slice is cut on the CPU, before the teacher moves
+    train_targets, val_targets = teachers(job.stored, config, net, sets, job.cache, job.train.seed, device)
     recipe = {"choice": asdict(choice), "number": number, "data": job.data.to_dict(), "sets": sets.digests}
-    if net is not None:
-        net.to(device)  # a slice is cut on the CPU; a teacher that runs beside the training must be back
-    training = Training(config, start, sets.train, sets.val, train_targets, val_targets, folder, device, recipe)
+    recipe |= job.stored.shapes(config.method) if net is not None else {}
+    training = Training(config, start, train, sets.val, train_targets, val_targets, folder, device, recipe)
     seconds = 0.0
     drop_torn_line(folder / "history.jsonl")
     told = read_history(folder / "history.jsonl")

@@ -230,6 +230,15 @@ def test_fresh_scenes_are_the_same_in_one_epoch_and_others_in_the_next(tiny_sour
     assert not torch.allclose(noisy, other.batch([0, 1, 4], epoch=3)[0])
 
 
+def test_fresh_scenes_that_cycle_are_those_of_the_first_epochs(tiny_source):
+    endless = FreshScenes(tiny_source(), TRAIN, "sounds")
+    cycling = endless.cycling(2)
+    for epoch in range(4):
+        assert torch.equal(cycling.batch([3], epoch)[0], endless.batch([3], epoch % 2)[0])
+    assert not torch.equal(endless.batch([3], 0)[0], endless.batch([3], 2)[0])
+    assert cycling.digest == endless.digest, "they are scenes of the same kind, and an epoch's are the same"
+
+
 def test_fresh_scene_does_not_depend_on_the_batch_it_is_in(tiny_source):
     fresh = FreshScenes(tiny_source(), TRAIN, "sounds")
     assert len(fresh) == 5

@@ -146,6 +146,15 @@ def test_lock_that_somebody_has_can_be_left_unwaited_for(tmp_path):
         pass
 
 
+def test_shared_lock_is_held_by_several_and_keeps_out_who_wants_it_alone(tmp_path):
+    path = tmp_path / "lock"
+    first, second = locked(path, shared=True), locked(path, wait=False, shared=True)
+    with first, second, pytest.raises(BlockingIOError), locked(path, wait=False):
+        pytest.fail("held alone beside others")
+    with locked(path, wait=False), pytest.raises(BlockingIOError), locked(path, wait=False, shared=True):
+        pytest.fail("held beside one who has it alone")
+
+
 @pytest.mark.parametrize(
     ("content", "kept"), [(b"a\nb\n", b"a\nb\n"), (b"a\nb", b"a\n"), (b"b", b""), (b"", b""), (b"a\n\xff", b"a\n")]
 )

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+import model.targets
 from data.examples import FreshScenes, SetSpec
-from model import fresh_targets
-from model.fresh_targets import FreshTargets
+from model.fresh_targets import FreshTargets, fresh_folder
 from model.ftjnf import at_positions
 from model.gram import Gram
-from model.stft import stft
+from model.stft import frames, stft
+from model.target_plan import FILE_BYTES, example_bytes, plan_targets
 
 GRAM = Gram(positions=32)
 LAYERS = ("f_lstm", "t_lstm", "linear")
@@ -25,8 +26,8 @@ def scenes(tiny_source) -> FreshScenes:
 
 @pytest.fixture
 def store(network, tmp_path):
-    def make(limit: float = 1e9, layers=LAYERS, folder: Path | None = None) -> FreshTargets:
-        return FreshTargets(network(8, 6), layers, GRAM, 0, "fp32", folder or tmp_path / "store", limit)
+    def make(cycle: int | None = None, layers=LAYERS, folder: Path | None = None) -> FreshTargets:
+        return FreshTargets(network(8, 6), layers, GRAM, 0, "fp32", folder or tmp_path / "store", cycle)
 
     return make
 
@@ -71,15 +72,40 @@ def test_another_epoch_has_other_scenes_and_positions(store, scenes):
     assert not torch.equal(a["linear"], b["linear"])
 
 
-def test_oldest_epochs_are_dropped_when_the_limit_binds(store, scenes, tmp_path, monkeypatch):
-    monkeypatch.setattr(fresh_targets, "LOOK_EVERY", 1)
-    ask(store(), scenes, [0, 1], 0)
-    epoch_bytes = sum(file.stat().st_size for file in (tmp_path / "store" / "00000").iterdir())
-    tight = store(limit=2.5 * epoch_bytes)
-    for epoch in range(1, 5):
-        ask(tight, scenes, [0, 1], epoch)
-    assert sorted(folder.name for folder in (tmp_path / "store").iterdir()) == ["00003", "00004"]
-    assert tight.computed == 8
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_scenes_that_come_again_are_computed_once_and_stay_within_the_plan(store, scenes, network, tmp_path, epochs):
+    size, length = network(8, 6).size, frames(4000)
+    clip = example_bytes(size, LAYERS, length, 32, 1) + FILE_BYTES
+    methods = ("multi",)
+    plan = plan_targets(size, methods, 32, length, len(scenes), 0, (epochs + 0.5) * len(scenes) * clip, fresh_epochs=9)
+    assert (plan.layers, plan.cycle) == (LAYERS, epochs)
+    one = store(plan.cycle)
+    asked = {epoch: ask(one, scenes.cycling(plan.cycle), list(range(6)), epoch) for epoch in range(5)}
+    assert one.computed == 6 * epochs
+    assert torch.equal(asked[0][1], asked[epochs][1])
+    assert torch.equal(asked[0][0]["linear"], asked[epochs][0]["linear"])
+    written = sum(file.stat().st_size for file in (tmp_path / "store").rglob("*.npz"))
+    assert 0.5 * plan.bytes < written <= plan.bytes
+
+
+def test_method_reads_its_own_layers_and_leaves_all_to_the_others(store, scenes):
+    one, other = store().only(["linear"]), store().only(["t_lstm"])
+    first, positions = ask(one, scenes, [0, 1], 0)
+    assert set(first) == {"linear", "mask"}
+    assert positions is None
+    second, positions = ask(other, scenes, [0, 1], 0)
+    assert set(second) == {"t_lstm"}
+    assert positions is not None
+    assert other.computed == 0
+
+
+def test_stores_of_anything_else_are_others(scenes, network, tmp_path, monkeypatch):
+    def folder(seed: int = 0, layers=LAYERS, cycle: int | None = None, format_: int = model.targets.FORMAT) -> Path:
+        monkeypatch.setattr(model.targets, "FORMAT", format_)
+        return fresh_folder(network(seed=seed), scenes, layers, GRAM, 0, "fp32", tmp_path, cycle)
+
+    different = {folder(), folder(seed=1), folder(layers=("linear",)), folder(cycle=2), folder(format_=0)}
+    assert len(different) == 5
 
 
 def test_damaged_or_unwritable_store_costs_time_and_nothing_else(store, scenes, tmp_path):
@@ -100,4 +126,4 @@ def test_methods_of_the_output_need_no_positions(store, scenes):
 
 def test_other_gram_forms_are_refused(network, tmp_path):
     with pytest.raises(ValueError, match="needs whole layers"):
-        FreshTargets(network(), LAYERS, Gram("frame"), 0, "fp32", tmp_path, 1e9)
+        FreshTargets(network(), LAYERS, Gram("frame"), 0, "fp32", tmp_path)

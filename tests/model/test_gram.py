@@ -246,14 +246,23 @@ def test_unknown_settings_are_named_with_the_choices() -> None:
         Gram(positions=1)
 
 
-def test_products_of_a_teacher_in_bf16_are_within_its_tolerance():
-    generator = torch.Generator().manual_seed(0)
-    teacher = torch.tanh(torch.randn(2, 300, 40, generator=generator))
-    student = torch.tanh(torch.randn(2, 300, 12, generator=generator)).requires_grad_()
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("units", "tolerance"), [(8, 0.005), (None, 0.03)])
+def test_products_of_a_teacher_in_bf16_are_within_its_tolerance(seed, units, tolerance):
+    generator = torch.Generator().manual_seed(seed)
+
+    def activations(channels: int) -> torch.Tensor:
+        """Of few causes, as a network's are, or of noise alone, whose products are nearest to zero."""
+        if units is None:
+            return torch.tanh(torch.randn(1, 1024, channels, generator=generator))
+        return torch.tanh(causes @ torch.randn(units, channels, generator=generator) / 2)
+
+    causes = torch.randn(1, 1024, units or 1, generator=generator)
+    teacher, student = activations(128), activations(32).requires_grad_()
     values, gradients = [], []
     for dtype in (torch.float32, torch.bfloat16):
         loss = gram_of_gathered(teacher.to(dtype), student, "plain")
         values.append(loss.item())
         gradients.append(torch.autograd.grad(loss, student)[0])
-    assert values[1] == pytest.approx(values[0], rel=1e-3)
-    assert (gradients[1] - gradients[0]).norm() < 0.05 * gradients[0].norm()
+    assert values[1] == pytest.approx(values[0], rel=1e-4)
+    assert (gradients[1] - gradients[0]).norm() < tolerance * gradients[0].norm()

@@ -16,7 +16,9 @@ from model.distill import METHODS
 from model.ftjnf import at_positions
 from model.gram import Gram
 from model.stft import BINS, frames, stft
-from model.targets import POSITION_SETS, CachedTargets, TeacherBeside, build_targets, layers_of, targets_bytes
+from model.target_plan import POSITION_SETS, example_bytes, layers_of
+from model.target_room import drop_oldest
+from model.targets import CachedTargets, TeacherBeside, build_targets
 
 GRAM = Gram(positions=50)
 ALL = tuple(METHODS)
@@ -24,26 +26,8 @@ CPU = torch.device("cpu")
 
 
 def cached(net, examples, cache, methods=ALL, gram=GRAM, seed=0, **other) -> CachedTargets:
-    made = build_targets(net, examples, methods, gram, cache, seed=seed, precision="fp32", device=CPU, **other)
-    assert made is not None
-    return made
-
-
-@pytest.mark.parametrize(
-    ("methods", "layers"),
-    [
-        ([], ()),
-        (["none"], ()),
-        (["mask"], ("linear",)),
-        (["linear", "mask", "none"], ("linear",)),
-        (["t-lstm"], ("t_lstm",)),
-        (["linear", "f-lstm"], ("f_lstm", "linear")),
-        (["multi"], ("f_lstm", "t_lstm", "linear")),
-        (ALL, ("f_lstm", "t_lstm", "linear")),
-    ],
-)
-def test_layers_are_those_that_the_methods_compare(methods, layers):
-    assert layers_of(methods) == layers
+    layers = layers_of(methods)
+    return build_targets(net, examples, layers, gram, cache, seed=seed, precision="fp32", device=CPU, **other)
 
 
 @pytest.mark.parametrize("bi_freq", [False, True])
@@ -95,6 +79,24 @@ def test_positions_take_turns_over_the_epochs(network, tiny_sets, tmp_path):
     assert all(len(set(positions.flatten().tolist())) == 50 for positions in drawn), "no position twice"
 
 
+def test_fewer_sets_of_positions_take_turns_sooner(network, tiny_sets, tmp_path):
+    noisy = stft(tiny_sets.train.batch([2])[0])
+    many, few = (cached(network(), tiny_sets.train, tmp_path, position_sets=number) for number in (POSITION_SETS, 2))
+    for epoch in range(4):
+        assert torch.equal(few.batch([2], epoch, noisy)[1], many.batch([2], epoch % 2, noisy)[1])
+
+
+def test_targets_in_use_are_not_dropped_by_another_search(network, tiny_sets, tmp_path):
+    mine = cached(network(), tiny_sets.train, tmp_path)
+    folder, part = mine.folder, mine.only(["linear"])
+    del mine
+    drop_oldest(tmp_path, 1, 0)
+    assert folder.exists()
+    del part
+    drop_oldest(tmp_path, 1, 0)
+    assert not folder.exists()
+
+
 def test_examples_have_positions_of_their_own(network, tiny_sets, tmp_path):
     targets = cached(network(), tiny_sets.train, tmp_path)
     noisy = stft(tiny_sets.train.batch(range(6))[0])
@@ -134,8 +136,9 @@ def test_targets_of_anything_else_are_others(network, tiny_sets, tmp_path):
         cached(net, tiny_sets.train, tmp_path, seed=1).folder,
         cached(net, tiny_sets.train, tmp_path, gram=replace(GRAM, positions=51)).folder,
         cached(net, tiny_sets.train, tmp_path, methods=["linear"]).folder,
+        cached(net, tiny_sets.train, tmp_path, position_sets=2).folder,
     }
-    assert len(folders) == 6
+    assert len(folders) == 7
     with torch.no_grad():
         net.linear.bias[0] += 1e-3
     assert cached(net, tiny_sets.train, tmp_path).folder not in folders, "weights were changed in place"
@@ -160,13 +163,11 @@ def test_bytes_on_disk_are_known_before(network, tiny_sets, tmp_path, methods):
     folder = cached(net, tiny_sets.train, tmp_path, methods=methods).folder
     written = sum(file.stat().st_size for file in folder.iterdir() if file.name != "index.json")
     length = frames(int(tiny_sets.train.lengths[0]))
-    assert targets_bytes(net.size, len(tiny_sets.train), length, methods, GRAM) == written
+    clip = example_bytes(net.size, layers_of(methods), length, GRAM.positions, POSITION_SETS)
+    assert len(tiny_sets.train) * clip == written
 
 
-def test_methods_without_layers_need_no_targets(network, tiny_sets, tmp_path):
-    made = build_targets(network(), tiny_sets.train, ["none"], GRAM, tmp_path, seed=0, precision="fp32", device=CPU)
-    assert made is None
-    assert list(tmp_path.iterdir()) == []
+def test_methods_without_layers_need_no_targets(network):
     assert TeacherBeside(network(), (), GRAM, 0, "fp32").batch([0], 0, torch.empty(0)) == ({}, None)
 
 
@@ -179,7 +180,7 @@ def test_failure_on_the_way_leaves_nothing(network, tiny_sets, tmp_path, monkeyp
     monkeypatch.setattr(model.targets, "at_positions", lambda *a: (_ for _ in ()).throw(RuntimeError("no memory")))
     with pytest.raises(RuntimeError, match="no memory"):
         cached(network(), tiny_sets.train, tmp_path)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".used"]
 
 
 def test_of_two_that_begin_at_once_one_computes_and_the_other_waits(network, tiny_sets, tmp_path, monkeypatch):

@@ -19,7 +19,8 @@ from model.epoch import EpochRecord
 from model.ftjnf import FTJNF, Size
 from model.gram import Gram
 from model.losses import hard_loss
-from model.targets import TeacherBeside, build_targets, layers_of
+from model.target_plan import layers_of
+from model.targets import TeacherBeside, build_targets
 from model.train import Training
 from model.train_config import TrainConfig
 from model.weights import load_network
@@ -42,11 +43,11 @@ def training(network, tiny_sets, tmp_path):
         teacher = network(8, 6)
         layers = layers_of([config.method])
         train = tiny_sets.train if train is None else train
-        if isinstance(train, FreshScenes):
+        if isinstance(train, FreshScenes) or not layers:
             targets = TeacherBeside(teacher, layers, config.gram, 0, "fp32")
         else:
             targets = build_targets(
-                teacher, train, [config.method], GRAM, tmp_path / "targets", seed=0, precision="fp32", device=CPU
+                teacher, train, layers, GRAM, tmp_path / "targets", seed=0, precision="fp32", device=CPU
             )
         targets_val = TeacherBeside(teacher, layers, config.gram, 0, "fp32")
         torch.manual_seed(start)

@@ -7,6 +7,7 @@ import pytest
 
 from model.ftjnf import Size
 from model.pace import Pace
+from model.target_plan import TargetPlan
 from model.train_config import TrainConfig
 from search.clock import Clock
 from search.space import Choice
@@ -132,6 +133,31 @@ def test_student_is_trained_for_the_seconds_of_its_steps() -> None:
     steps = 60 + 0.35 * 6  # of 4 examples; validation is a forward pass alone
     alone = 1000 * steps * (0.05 + 2e-6 * (4 * 8 * (10 + 8) + 4 * 4 * (8 + 4) + 2 * 4))
     assert alone < long < 1.5 * alone
+
+
+def test_teacher_beside_the_steps_is_reckoned_with() -> None:
+    stored, without = (clock(teacher=TEACHER, stored=TargetPlan(layers)) for layers in (("linear",), ()))
+    linear, t_lstm = choice(LARGE, "linear"), choice(LARGE, "t-lstm")
+    assert without.student_seconds(linear, 10) > 1.25 * stored.student_seconds(linear, 10)
+    assert without.student_seconds(choice(LARGE), 10) == stored.student_seconds(choice(LARGE), 10)
+    assert stored.student_seconds(t_lstm, 10) == without.student_seconds(t_lstm, 10)
+    exact = Choice.of(LARGE, "t-lstm", "two-stage", "slice", gram_form="exact")
+    whole = clock(teacher=TEACHER)
+    assert whole.student_seconds(exact, 10) == without.student_seconds(t_lstm, 10)
+    assert whole.student_seconds(t_lstm, 10) < whole.student_seconds(exact, 10)
+
+
+def test_teacher_on_fresh_scenes_is_reckoned_with_once_for_all_students() -> None:
+    fixed, fresh = (clock(teacher=TEACHER, fresh=fresh) for fresh in (False, True))
+
+    def more(now: Clock, students: int) -> float:
+        choices = [choice(LARGE, "linear")] * students
+        return now.search_seconds(choices, 10) - fixed.search_seconds(choices, 10)
+
+    assert 0 < more(fresh, 4) == pytest.approx(more(fresh, 8))
+    cycling = clock(teacher=TEACHER, fresh=True, stored=TargetPlan(cycle=2))
+    assert more(cycling, 4) == pytest.approx(more(fresh, 4) / 5)
+    assert fresh.search_seconds([choice()], 10) == fixed.search_seconds([choice()], 10)
 
 
 def test_reserve_grows_with_the_test_set_and_with_what_is_scored_on_it() -> None:

@@ -6,7 +6,7 @@ import io
 import logging
 import pickle
 import re
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ from data.plan import DataPlan
 from model.ftjnf import Size
 from model.gram import Gram
 from model.macs import paper_gmac
+from model.target_plan import TargetPlan
 from model.train_config import TrainConfig
 from search.dimensions import SETTINGS
 from search.follow import Follower, student_params, teacher_params
@@ -28,7 +29,7 @@ from search.student import StudentJob
 JOB = StudentJob(
     students=Path("students"), cache=Path("cache"), data=DataPlan(), sets={},
     train=TrainConfig(Size(8, 4), epochs=7, lr=2e-3, batch=3, gram=Gram(normalise="cosine"), seed=40),
-    methods=("none", "linear"), teacher=None, score_every=1, gpu=False,
+    teacher=None, score_every=1, gpu=False,
 )  # fmt: skip
 
 
@@ -212,3 +213,11 @@ def test_copy_that_tune_keeps_with_the_experiment_follows_nothing(table: LiveTab
     copy.on_trial_result(1, [], trial(), FINAL)
     copy.on_trial_error(1, [], trial())
     assert not tracker.calls
+
+
+def test_what_was_not_stored_of_the_teacher_is_a_parameter_of_its_students() -> None:
+    choice = Choice.of(Size(80, 32), "linear", "two-stage", "slice")
+    job = replace(JOB, teacher=Path("teacher"))
+    assert student_params(job, 0, choice) == student_params(JOB, 0, choice)
+    bound = student_params(replace(job, stored=TargetPlan(("t_lstm",), cycle=3)), 0, choice)
+    assert bound.items() - student_params(JOB, 0, choice).items() == {("targets_cycle", 3), ("targets_stored", 0)}

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,14 +12,10 @@ import torch
 from data.cores import usable_cores
 from data.errors import InputError
 from data.files import read_json, write_json
-from data.plan import Sets, prepare
-from model.fresh_targets import fresh_folder
+from data.plan import Sets
 from model.ftjnf import Size
-from model.gram import Gram
 from model.pace import Pace
-from model.targets import layers_of
 from search.clock import Clock
-from search.dimensions import Dimension
 from search.flags import read_flags, search_config
 from search.groundwork import Groundwork
 from search.ray_session import Machine
@@ -98,88 +92,6 @@ def test_search_keeps_a_copy_of_its_teacher_and_needs_no_other(
     again = later.teacher(sets)
     assert again is not None
     assert again.digest == first.digest
-
-
-def test_targets_are_made_once_for_all_students(ground: Make, tmp_path: Path, cache: Path) -> None:
-    data = replace(ground().config.data, remix=False)
-    one = replace(ground(data=data), cache=tmp_path / "cache")
-    sets = prepare(data, cache)
-    one.targets(one.teacher(sets), sets)
-    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")}
-    assert len([path for path in made if path.name == "index.json"]) == 2  # training and validation
-    one.targets(one.teacher(sets), sets)
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")} == made
-
-
-@pytest.mark.parametrize(("forms", "made"), [(("exact", "positions"), 2), (("exact", "frame"), 0)])
-def test_targets_are_made_where_any_student_reads_them(
-    ground: Make, tmp_path: Path, cache: Path, forms: tuple[str, ...], made: int
-) -> None:
-    data = replace(ground().config.data, remix=False)
-    train = replace(ground().config.train, gram=Gram("exact"))
-    dimensions = (Dimension("gram_form", forms),)
-    config = ground(data=data, train=train, methods=("t-lstm",), dimensions=dimensions).config
-    one = replace(ground(), config=config, cache=tmp_path / "cache")
-    sets = prepare(data, cache)
-    one.targets(one.teacher(sets), sets)
-    assert len(list((tmp_path / "cache").rglob("index.json"))) == made
-
-
-def test_targets_that_do_not_fit_are_not_made_and_it_is_said(ground: Make, tmp_path: Path, cache: Path) -> None:
-    data = replace(ground().config.data, remix=False)
-    one = replace(ground(data=data, cache_size=1e5), cache=tmp_path / "cache")
-    sets = prepare(data, cache)
-    one.targets(one.teacher(sets), sets)
-    assert not list((tmp_path / "cache").rglob("index.json"))
-    assert "more than --cache-size 100 KB: the teacher will run in every step" in said(one)
-
-
-def test_targets_of_earlier_searches_make_room(ground: Make, tmp_path: Path, cache: Path) -> None:
-    data = replace(ground().config.data, remix=False)
-    sets = prepare(data, cache)
-    old = tmp_path / "cache" / "targets" / "targets-old"
-    old.mkdir(parents=True)
-    (old / "linear").write_bytes(bytes(10**6))
-    roomy = replace(ground(data=data), cache=tmp_path / "cache")
-    roomy.targets(roomy.teacher(sets), sets)
-    assert old.exists()
-    made = {path.parent for path in (tmp_path / "cache").rglob("index.json")}
-    size = sum(file.stat().st_size for folder in made for file in folder.iterdir())
-    for folder in made:
-        shutil.rmtree(folder)
-    tight = replace(ground(data=data, cache_size=float(size)), cache=tmp_path / "cache")
-    tight.targets(tight.teacher(sets), sets)
-    assert not old.exists()
-    assert {path.parent for path in (tmp_path / "cache").rglob("index.json")} == made
-
-
-def test_store_of_fresh_scenes_makes_room_and_is_kept_itself(ground: Make, tmp_path: Path, cache: Path) -> None:
-    data = replace(ground().config.data, remix=True)
-    one = replace(ground(data=data, cache_size=3e6), cache=tmp_path / "cache")
-    sets = prepare(data, cache)
-    teacher = one.teacher(sets)
-    assert teacher is not None
-    train, folder = one.config.train, tmp_path / "cache" / "targets"
-    layers = layers_of(one.config.methods)
-    own = fresh_folder(teacher.net, sets.train, layers, train.gram, train.seed, train.precision, folder)
-    for store in (folder / "fresh-old", own):
-        (store / "00000").mkdir(parents=True)
-        (store / "00000" / "0000000.npz").write_bytes(bytes(2 * 10**6))
-    one.targets(teacher, sets)
-    assert not (folder / "fresh-old").exists()
-    assert own.exists()
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"methods": ("none",)}, {"address": "auto"}, {"teacher": "none", "methods": ("none",), "inits": ("random",)}],
-)
-def test_no_targets_are_made_where_none_are_needed(
-    ground: Make, sets: Sets, tmp_path: Path, changes: dict[str, Any]
-) -> None:
-    one = replace(ground(**changes), cache=tmp_path / "cache")
-    one.targets(one.teacher(sets), sets)
-    assert not (tmp_path / "cache").exists()
 
 
 def slow(sets: Sets, one: Groundwork) -> Clock:

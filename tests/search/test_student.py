@@ -15,14 +15,17 @@ import pytest
 import torch
 
 import model.objective
+import search.stored
 import search.student
 from data.errors import InputError
+from data.examples import FreshScenes
 from data.files import read_json
 from data.plan import DataPlan, Sets, prepare
 from model.fresh_targets import FreshTargets
 from model.ftjnf import Size
 from model.gram import Gram
 from model.score import Scores
+from model.target_plan import TargetPlan
 from model.train_config import TrainConfig
 from model.weights import load_network
 from search.space import Choice
@@ -63,7 +66,7 @@ def make_job(small_corpus, teacher_file: Path, cache: Path) -> Job:
         train = TrainConfig(Size(1, 1), epochs=EPOCHS, lr=1e-3, batch=2, seed=5)
         job = StudentJob(
             students=folder, cache=cache, data=plan, sets=sets.folders, train=train,
-            methods=("none", "linear", "t-lstm"), teacher=teacher_file, score_every=1, gpu=False,
+            teacher=teacher_file, score_every=1, gpu=False, stored=TargetPlan(("t_lstm", "linear")),
         )  # fmt: skip
         return replace(job, **changes)
 
@@ -390,7 +393,7 @@ def test_same_seed_and_number_give_the_same_student(make_job: Job, tmp_path: Pat
 
 
 def test_search_without_a_teacher_trains_all_the_same(make_job: Job, tmp_path: Path) -> None:
-    job = make_job(tmp_path, teacher=None, methods=("none",))
+    job = make_job(tmp_path, teacher=None)
     assert run(job, replace(NONE, init="random"))[-1]["state"] == "COMPLETE"
 
 
@@ -410,12 +413,51 @@ def test_students_on_fresh_scenes_share_the_teachers_outputs(
     assert len(computed) == distinct  # the same scenes, in other batches: the teacher ran once on each
 
 
+@pytest.mark.parametrize("reports", [1, 2])
+@pytest.mark.parametrize("choice", [LINEAR, COSINE])
+def test_student_on_fresh_scenes_killed_and_run_again_is_the_one_that_was_not(
+    make_job: Job, tmp_path: Path, choice: Choice, reports: int
+) -> None:
+    one = make_job(tmp_path)
+    data, cycle = replace(one.data, remix=True), TargetPlan(("t_lstm", "linear"), cycle=1)
+    job = replace(one, data=data, sets=prepare(data, one.cache).folders, stored=cycle)
+    whole, killed = (replace(job, students=tmp_path / name) for name in ("whole", "killed"))
+    *_, expected = run(whole, choice)
+    run(killed, choice, kill_after=reports)
+    assert run(killed, choice)[-1]["pesq"] == expected["pesq"]
+    assert best_weights(killed) == best_weights(whole)
+    again = replace(killed, stored=replace(cycle, cycle=2))
+    run(again, choice, number=1, kill_after=1)
+    with pytest.raises(InputError, match="checkpoint of other settings"):  # other scenes are another training
+        run(replace(again, stored=cycle), choice, number=1)
+
+
+def test_all_students_on_fresh_scenes_hear_those_of_the_cycle(
+    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = make_job(tmp_path)
+    data = replace(one.data, remix=True)
+    job = replace(one, data=data, sets=prepare(data, one.cache).folders, stored=TargetPlan(("linear",), cycle=1))
+    heard: set[int] = set()
+    batch = FreshScenes.batch
+
+    def listen(self: FreshScenes, indices: Any, epoch: int = 0) -> Any:
+        noisy, clean = batch(self, indices, epoch)
+        heard.update(hash(one.numpy().tobytes()) for one in noisy)
+        return noisy, clean
+
+    monkeypatch.setattr(FreshScenes, "batch", listen)
+    for number, choice in enumerate((NONE, LINEAR, COSINE)):
+        run(job, choice, number)
+    assert len(heard) == data.train_clips
+
+
 def test_whole_grams_and_targets_that_do_not_fit_have_the_teacher_beside_them(
     make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remix = make_job(tmp_path)
-    monkeypatch.setattr(search.student, "build_targets", lambda *a, **k: pytest.fail("targets on disk"))
-    assert run(replace(remix, cache_size=1e3), COSINE, number=2)[-1]["state"] == "COMPLETE"
+    monkeypatch.setattr(search.stored, "build_targets", lambda *a, **k: pytest.fail("targets on disk"))
+    assert run(replace(remix, stored=TargetPlan(("linear",))), COSINE, number=2)[-1]["state"] == "COMPLETE"
     frame = replace(remix, train=replace(remix.train, gram=replace(remix.train.gram, form="frame")))
     assert run(frame, COSINE, number=1)[-1]["state"] == "COMPLETE"
 
