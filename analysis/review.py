@@ -211,7 +211,7 @@ def scenes_of_test(folder: Path) -> tuple[ExampleSet | None, str]:
         settings = read_json(folder / "search.json")
         shared = Path(settings["storage"]) / "cache" if settings.get("address") else None  # where a cluster's lie
         return prepare(DataPlan.from_dict(settings["data"]), shared).score_test, ""
-    except (InputError, KeyError, TypeError) as error:
+    except (InputError, OSError, KeyError, TypeError) as error:
         return None, f"The test scenes are not to be had here: {error}"
 
 
