@@ -31,6 +31,7 @@ from data.files import file_digest, plain, read_json
 from data.flags import CommandParser, with_budget
 from data.passwords import masked
 from data.plan import scenes_for_test
+from model.card import not_measured
 from model.clips import Tell, progress_lines
 from model.export import check_vacant, export_student
 from model.frame_time import HOP_MS
@@ -111,7 +112,10 @@ def _export(search: Search, choice: Choice, out: Path, tell: Tell) -> dict[str, 
     if clips.test is not None:
         known = known_pesq(search.folder, student["trial"], origin["weights_sha256"], clips.test.digest)
         clips = replace(clips, network=known)
-    sturdiness = None if clips.test is None else _sturdiness(net, configuration or {}, search.folder, tell)
+    if clips.test is None:
+        sturdiness = not_measured(clips.why)
+    else:
+        sturdiness = _sturdiness(net, configuration or {}, search.folder, tell)
     return export_student(
         net, recipe, out, origin=origin, notes=_notes(origin["run"], choice, pesq), clips=clips, sturdiness=sturdiness,
         tell=tell,
@@ -129,13 +133,13 @@ def known_pesq(folder: Path, trial: int, weights: str, test_set: str) -> NDArray
         return None
 
 
-def _sturdiness(net: FTJNF, configuration: Mapping[str, Any], folder: Path, tell: Tell) -> str | None:
-    """The card's table on odd input, from the first test scenes of the search; None where they cannot be had."""
+def _sturdiness(net: FTJNF, configuration: Mapping[str, Any], folder: Path, tell: Tell) -> str:
+    """The card's table on odd input, from the first test scenes of the search, or why it is not there."""
     try:
         source, spec = scenes_for_test(plan_of(configuration), cache_of(folder))
-    except InputError as error:
-        tell(f"odd input is left out: {error}")
-        return None
+    except (InputError, OSError) as error:
+        tell(f"odd input is not measured: {error}")
+        return not_measured(str(error))
     clips = min(spec.clips, STURDINESS_CLIPS)
     tell(f"odd input: level, clipping, broken and displaced microphones, on {clips} test clips")
     with PesqPool(max(1, usable_cores())) as pool:

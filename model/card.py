@@ -33,7 +33,7 @@ def card(config: Mapping[str, Any], notes: Sequence[str] = (), sturdiness: str |
     Args:
         config: what `model.export.export_student` writes to `config.json`.
         notes: a line each on scores and origin.
-        sturdiness: a table on level, silence and other arrays, as Markdown.
+        sturdiness: a table on level, silence and other arrays, as Markdown, or `not_measured`.
     """
     size, rate, hop, latency = (config[key] for key in ("size", "sample_rate_hz", "hop_samples", "latency_samples"))
     data = config["recipe"].get("data") or {}
@@ -63,10 +63,19 @@ def card(config: Mapping[str, Any], notes: Sequence[str] = (), sturdiness: str |
         c=_c(config["proof"]),
         pesq=_pesq(config["proof"]["pesq"]),
         limits=_limits(data),
-        sturdiness="" if sturdiness is None else f"\n{sturdiness.strip()}\n",
+        sturdiness=f"\n{(sturdiness or not_measured('nobody asked for it')).strip()}\n",
         licence=_licence(data),
         lineage=_lineage(config),
     )
+
+
+def not_measured(why: str) -> str:
+    """What stands on the card in the place of the table on odd input.
+
+    Args:
+        why: a sentence's end that says why it is not there.
+    """
+    return f"What odd input (level, clipping, broken or displaced microphones, silence) does was not measured: {why}."
 
 
 def _scores(scores: Mapping[str, Any]) -> str:

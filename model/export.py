@@ -154,7 +154,8 @@ def export_student(
         origin: where it comes from and why it was chosen, for `config.json`.
         notes: lines on its scores, for `CARD.md`.
         clips: what PESQ is taken on; None for nothing.
-        sturdiness: a table on level, silence and other array geometries, as Markdown, for `CARD.md`.
+        sturdiness: a table on level, silence and other array geometries, as Markdown, for `CARD.md`, or why there is
+            none, see `model.card.not_measured`.
         tell: called with what is being done, as it takes some time.
 
     Returns:

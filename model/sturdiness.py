@@ -189,7 +189,10 @@ def plan_of(recipe: Mapping[str, Any], demo: bool = False) -> DataPlan:
         return plan.of_demo()
     gone = [str(folder) for folder in (plan.speech, plan.noise, plan.rirs) if folder and not Path(folder).is_dir()]
     if gone:
-        raise InputError(f"the student's corpora are not here ({', '.join(gone)}); --demo takes the demo corpus")
+        raise InputError(
+            f"the student's corpora are not here ({', '.join(gone)}); bring them back, or take the demo corpus by "
+            "`python -m model.sturdiness STUDENT --demo`"
+        )
     return plan
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from analysis.choice import choose, latest_search, read_search
 from analysis.choose import known_pesq, main
 from analysis.speed import frame_ms
 from data.errors import InputError, Interrupted, run_command
+from model.clips import Clips
 from model.ftjnf import FTJNF, Size
 from model.macs import gmac_per_s, paper_gmac, parameters
 from model.proof import TOLERANCE
@@ -29,6 +31,9 @@ SIZES = {0: Size(8, 4), 1: Size(10, 4), 2: Size(12, 6), 3: Size(11, 4), 4: Size(
 # trial 3 is dominated by 1; on the front are 0, 1, 2, 4, and 1 is the knee; 4 is the best on test, 2 in validation
 PESQ = {0: 1.50, 1: 1.80, 2: 1.95, 3: 1.60, 4: 1.96}
 PESQ_TEST = {0: 1.45, 1: 1.99, 2: 1.90, 3: 2.50, 4: 1.70}
+
+PROOF = {"largest_difference": 1e-7, "frames": 100, "c": "", "c_hops_largest_difference": 1e-8,
+         "pesq": {"left_out": "it is not heard here"}}  # fmt: skip
 
 Search = Callable[..., Path]
 
@@ -336,6 +341,33 @@ def test_test_scores_of_a_search_count_for_its_own_weights_and_clips_alone(tmp_p
         (tmp_path / "no", 7, "w", "abc"),
     ):  # fmt: skip
         assert known_pesq(folder, trial, weights, digest) is None
+
+
+def test_the_card_says_why_odd_input_was_not_measured(run_folder: Search) -> None:
+    folder = run_folder()
+    main([str(folder)])
+    card = (folder / "student-12-6" / "CARD.md").read_text()
+    assert "silence) does was not measured: the search's folder does not tell its data." in card
+
+
+@pytest.mark.parametrize("unread", [False, True])
+def test_corpora_that_were_moved_keep_no_student_back_whose_scores_are_cached(
+    unread: bool, run_folder: Search, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def scenes(*_: object) -> None:
+        raise PermissionError("noise/a.wav")
+
+    folder, given = run_folder(), {}
+    data: dict[str, Any] = {name: str(tmp_path / ("" if unread else "gone")) for name in ("speech", "noise", "rirs")}
+    (folder / "search.json").write_text(json.dumps({"data": data}))
+    cached = SimpleNamespace(digest="abc")
+    monkeypatch.setattr(analysis.choose, "search_clips", lambda folder, settings: Clips(None, cached))  # type: ignore[arg-type]
+    monkeypatch.setattr(analysis.choose, "export_student", lambda *_, **words: given.update(words) or PROOF)
+    if unread:
+        monkeypatch.setattr(analysis.choose, "scenes_for_test", scenes)
+    main([str(folder)])
+    why = "noise/a.wav" if unread else "the student's corpora are not here"
+    assert f"was not measured: {why}" in given["sturdiness"]
 
 
 def test_bad_input_ends_the_command_with_2(run_folder: Search, capsys: pytest.CaptureFixture[str]) -> None:

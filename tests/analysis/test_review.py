@@ -138,6 +138,18 @@ def test_corpora_that_are_away_leave_a_page_without_sound(run_folder: Path) -> N
     assert "/away" in why
 
 
+def test_corpora_that_cannot_be_read_leave_a_page_without_sound(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unread(*_: object) -> None:
+        raise PermissionError("noise/a.wav")
+
+    settings = read_json(run_folder / "search.json")
+    write_json(run_folder / "search.json", settings | {"data": DataPlan().to_dict()})
+    monkeypatch.setattr("data.plan._corpora", unread)
+    assert analysis.review.scenes_of_test(run_folder) == (None, "The test scenes are not to be had here: noise/a.wav")
+
+
 # in a browser -------------------------------------------------------------------------------------------------------
 
 # what tests share lies beside their folders, where no import finds it

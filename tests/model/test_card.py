@@ -33,6 +33,7 @@ def test_the_card_tells_size_cost_latency_and_scores(tmp_path: Path) -> None:
     recipe = {"data": {"speech": None, "array": "cross"}}
     export_student(FTJNF(Size(8, 4, bi_freq=True, microphones=2)), recipe, tmp_path / "student", notes=["PESQ 1.50."])
     card = (tmp_path / "student" / "CARD.md").read_text()
+    assert "does was not measured: nobody asked for it." in card
     for words in ("Student 8/4bi", "2 microphones", "both directions", "- PESQ 1.50.", "demo corpus", "array: cross",
                   "512 samples = 32 ms", " GMAC |", "GMAC/s = ", "MMAC/frame (16 ms)", "(1, 2, 257, 2)"):  # fmt: skip
         assert words in card
