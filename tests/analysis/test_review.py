@@ -146,8 +146,11 @@ def test_corpora_that_cannot_be_read_leave_a_page_without_sound(
 
     settings = read_json(run_folder / "search.json")
     write_json(run_folder / "search.json", settings | {"data": DataPlan().to_dict()})
+    write_json(run_folder / "data.json", {"sets": {name: {"digest": "x"} for name in ("score_val", "score_test")}})
     monkeypatch.setattr("data.plan._corpora", unread)
-    assert analysis.review.scenes_of_test(run_folder) == (None, "The test scenes are not to be had here: noise/a.wav")
+    examples, why = analysis.review.scenes_of_test(run_folder)
+    assert examples is None
+    assert why.endswith("(noise/a.wav).")
 
 
 # in a browser -------------------------------------------------------------------------------------------------------
