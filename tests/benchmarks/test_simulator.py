@@ -16,7 +16,7 @@ from benchmarks.surface import Surface
 from benchmarks.surface_synthetic import SyntheticSurface
 from model.ftjnf import Size
 from model.macs import Budget
-from search.space import Space
+from search.space import Choice, Space
 
 EPOCHS = 9
 
@@ -82,6 +82,27 @@ def test_the_front_is_valued_by_means_and_all_configurations_on_average_are_the_
     for one in students:
         one.scores[-1] = truth.mean(one.choice)
     assert truth.volume(students) == pytest.approx(1.0)
+
+
+def test_rungs_lie_where_a_real_student_has_them(truth: Truth) -> None:
+    """In stage 1 where it trains the output, else in the stage that first does."""
+
+    def places(method: str, schedule: str = "two-stage") -> dict[int, int]:
+        choice = Choice.of(Size(16, 8), method, schedule, "slice")
+        return dict(truth.begin(0, choice, np.random.default_rng(0), (1, 3)).rungs)
+
+    assert places("none") == {1: 0, 3: 1}
+    for method in ("linear", "multi", "mask"):
+        assert places(method) == {1: 0, 3: 1}
+    for method in ("t-lstm", "f-lstm"):
+        assert places(method) == {EPOCHS + 1: 0, EPOCHS + 3: 1}
+        assert places(method, "cosine") == {1: 0, 3: 1}
+
+
+def test_stages_too_short_for_a_first_rung_after_three_epochs_have_earlier_ones(truth: Truth) -> None:
+    assert Ours(truth.space, 0, "random", 5).rungs == (1, 2)
+    assert Stock(truth.space, 0, asha=5).rungs == (1, 3)
+    assert Ours(truth.space, 0, "random", 27).rungs == Stock(truth.space, 0, asha=27).rungs == (3, 9)
 
 
 def test_halving_spends_fewer_epochs_and_trains_no_duplicates(truth: Truth) -> None:
