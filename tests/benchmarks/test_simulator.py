@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.held import HeldSurface
-from benchmarks.search_efficiency import METHODS, _truth, main
+from benchmarks.search_efficiency import METHODS, Task, _truth, learnt_after_first_rung, main, planned, run
 from benchmarks.simulator import Strategy, Trace, Truth, epoch_seconds, simulate
 from benchmarks.strategies import Ours, RandomBox, Stock, paper_grid
 from benchmarks.surface import Surface
@@ -136,8 +136,27 @@ def test_the_benchmark_tells_its_ratios_and_draws(tmp_path, capsys: pytest.Captu
         "duplicates", "parallel_penalty",
     } <= found["ratios"].keys()  # fmt: skip
     assert found["ratios"]["over_budget"] == found["ratios"]["duplicates"] == 0
-    assert found["settings"]["tables"]["synthetic"].keys() == METHODS.keys()
+    assert found["settings"]["tables"]["synthetic, 9 epochs"].keys() == METHODS.keys()
     assert {path.name for path in tmp_path.iterdir()} == {"search-trials.png", "search-epochs.png"}
+
+
+def test_the_fitted_surface_is_searched_at_the_recorded_length_too() -> None:
+    assert list(planned("both", 27).values()) == [("fitted", 5), ("fitted", 27), ("synthetic", 27)]
+    assert list(planned("fitted", 5).values()) == [("fitted", 5)]
+    assert list(planned("synthetic", 27).values()) == [("synthetic", 27)]
+
+
+def test_trainings_longer_than_recorded_count_as_extrapolated() -> None:
+    short, long = (run(Task("fitted", "random in budget", 0, 40, epochs, "1.0GMAC")) for epochs in (5, 27))
+    assert short.extrapolated < short.students
+    assert long.extrapolated == long.students
+
+
+def test_flat_curves_are_told() -> None:
+    """What slices still gain after the first rung is less than the noise of an epoch; random starts gain more."""
+    gain = learnt_after_first_rung("fitted", 27, "1.0GMAC")
+    assert 0 <= gain["slice"] < 0.001
+    assert learnt_after_first_rung("fitted", 5, "1.0GMAC")["random"] > gain["random"] > 0.005
 
 
 def test_the_replay_takes_the_start_that_was_recorded_with_every_method() -> None:
