@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.bootstrap import (
     Floats,
     Interval,
+    SeedSpread,
     bootstrap_interval,
     hierarchical_interval,
     hierarchical_paired,
@@ -23,8 +24,8 @@ from analysis.bootstrap import (
 from data.errors import InputError
 
 __all__ = [
-    "Floats", "Interval", "best", "bootstrap_interval", "hierarchical_interval", "hierarchical_paired", "hypervolume",
-    "hypervolume_share", "knee", "paired_bootstrap", "pareto_mask", "pesq_summary", "pick", "within",
+    "Floats", "Interval", "SeedSpread", "best", "bootstrap_interval", "hierarchical_interval", "hierarchical_paired",
+    "hypervolume", "hypervolume_share", "knee", "paired_bootstrap", "pareto_mask", "pesq_summary", "pick", "within",
 ]  # fmt: skip
 
 

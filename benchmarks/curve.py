@@ -97,6 +97,13 @@ class Curve:
         return np.array([np.nan if value is None else value for value in values])
 
     @property
+    def first_stage(self) -> NDArray[np.float64]:
+        """(epochs of the stages before the last,) validation PESQ after each, NaN where the network was not scored."""
+        last = self.epochs[-1]["stage"]
+        values = [one["pesq"] for one in self.epochs if one["stage"] != last]
+        return np.array([np.nan if value is None else value for value in values], np.float64)
+
+    @property
     def table(self) -> NDArray[np.float64]:
         """(clips, SNRs) PESQ of the kept weights, NaN where it could not be computed."""
         return np.array([[np.nan if value is None else value for value in row] for row in self.clips])

@@ -23,7 +23,7 @@ def plot(found: Mapping[str, Sequence[Sequence[Point]]], surface: str, trials: i
 
     Args:
         found: by method the points of each seed.
-        surface: name, for the title.
+        surface: its name and the epochs of a stage, for the title.
         trials: where the axis of trials ends.
         folder: where the figures go.
     """
@@ -32,7 +32,7 @@ def plot(found: Mapping[str, Sequence[Sequence[Point]]], surface: str, trials: i
     for axis, grid in ends.items():
         figure, axes = new_figure(
             f"How much of the front is found after so many {axis}",
-            f"simulated on the {surface} surface; the median over seeds, and the band between the quartiles\n"
+            f"simulated on a surface ({surface} a stage); the median over seeds, and the band between the quartiles\n"
             "the front is chosen by noisy scores and valued by the true means",
         )
         handles = []

@@ -36,6 +36,10 @@ class HeldSurface:
         """See `PesqSurface.mean`."""
         return self._surface.mean(self._nearest(size), method, init, epoch, epochs)
 
+    def first(self, size: Size, method: str, init: str, epoch: int, epochs: int) -> float:
+        """See `PesqSurface.first`."""
+        return self._surface.first(self._nearest(size), method, init, epoch, epochs)
+
     def draw(self, choice: Choice, epochs: int, rng: np.random.Generator) -> Floats:
         """See `PesqSurface.draw`."""
         size = self._nearest(choice.size)

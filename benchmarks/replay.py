@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,8 +48,12 @@ class Replay:
             for choice in (curve.choice for curve in cheapest_first)
         ]
 
-    def table(self, size: Size, method: str, init: str, epochs: int) -> Floats:
+    def table(self, size: Size, method: str, init: str, epochs: int, *, first: bool = False) -> Floats:
         """(repeats, epochs) recorded PESQ of the last stage; an epoch that was not scored has its predecessor's.
+
+        Args:
+            size, method, init, epochs: of the configuration.
+            first: whether to give stage 1 instead; (repeats, 0) where there was none.
 
         Raises:
             InputError: the configuration was not recorded.
@@ -58,7 +63,7 @@ class Replay:
             raise InputError(
                 f"{size} with {method} from {init} in {epochs} epochs was not recorded; replay has recorded ones only"
             )
-        return np.array([_without_gaps(curve.last_stage) for curve in group])
+        return np.array([_without_gaps(curve.first_stage if first else curve.last_stage) for curve in group])
 
     def mean(self, size: Size, method: str, init: str, epoch: int, epochs: int) -> float:
         """Mean over the recorded seeds."""
@@ -66,9 +71,16 @@ class Replay:
             raise InputError(f"epoch {epoch} of {epochs} does not exist; epochs are counted from 1")
         return float(self.table(size, method, init, epochs)[:, epoch - 1].mean())
 
+    def first(self, size: Size, method: str, init: str, epoch: int, epochs: int) -> float:
+        """Mean over the recorded seeds in stage 1, NaN where there was none; see `PesqSurface.first`."""
+        self.mean(size, method, init, epoch, epochs)  # has its own complaints
+        table = self.table(size, method, init, epochs, first=True)
+        return float(table[:, epoch - 1].mean()) if table.size else math.nan
+
     def draw(self, choice: Choice, epochs: int, rng: np.random.Generator) -> Floats:
-        """(epochs,) one recorded seed's curve: the one of `choice.repeat`, or beyond the last one any."""
-        table = self.table(choice.size, choice.kd_method, choice.init, epochs)
+        """(stage 1 and last stage,) one recorded seed's curve: that of `choice.repeat`, or beyond the last one any."""
+        key = (choice.size, choice.kd_method, choice.init, epochs)
+        table = np.concatenate([self.table(*key, first=True), self.table(*key)], axis=1)
         return table[choice.repeat] if choice.repeat < len(table) else table[rng.integers(len(table))]
 
     def extrapolates(self, size: Size, epochs: int | None = None) -> bool:

@@ -16,6 +16,7 @@ that grows with log10 GMAC and scatters. Baseline: the same search after its fir
 from __future__ import annotations
 
 import gc
+import json
 import math
 import os
 import statistics
@@ -84,7 +85,7 @@ def no_training(config: dict[str, Any], job: StudentJob) -> None:
         }
         line |= losses | score_metrics(scores)
         with open(folder / "history.jsonl", "a", encoding="utf-8") as file:
-            file.write(f"{plain(line)}\n")
+            file.write(json.dumps(plain(line)) + "\n")
         tune.report(line)
     digest = file_digest(folder / "best.safetensors")
     table = {"val": scores.summary(), "val_table": scores.pesq.tolist(), "weights_sha256": digest}

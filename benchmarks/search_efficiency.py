@@ -2,39 +2,43 @@
 
     python benchmarks/search_efficiency.py [--surface fitted|synthetic|both] [--plot FOLDER] [--json]
 
+Three tables: on the surface fitted to recorded curves at their own length, 5 epochs a stage; on the same at `--epochs`
+a stage; and on the synthetic one at `--epochs`.
+
 A search sees the score of one training of each configuration, noise included, and its front is chosen by these scores;
 the front is valued by the surface's means, as a share of the best possible hypervolume. What stands over the budget
 adds nothing. A trial counts when it has ended or was paused. All figures are medians over the repetitions, each a seed.
 The clock is fake: 8 workers compare by trials, and how long a sampler thinks is told apart (`seconds`).
 
 On the fitted surface sizes outside of the recorded range score as the nearest recorded ones, and trainings longer than
-the recorded ones are extrapolated: `settings` tell how many of the students that are. `replay` searches the recorded
-configurations alone, whose scores are the recorded ones.
+the recorded ones are extrapolated: `extrapolated` is the share of students that are either. Its curves are flat: what a
+student still gains after its first rung stands in `settings` (`learnt_after_first_rung`). In the long run a slice has
+its final mean there, so that halving sees the outcome with the noise of one epoch: that run says what samplers do, and
+little about halving. `replay` searches the recorded configurations alone, whose scores are the recorded ones.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from optuna.samplers import NSGAIISampler
 
 from benchmarks.curve import read_curves
 from benchmarks.efficiency_plot import plot
+from benchmarks.efficiency_table import BASELINES, Outcome, print_table, ratios_of, table
 from benchmarks.held import HeldSurface
 from benchmarks.measure import Report, show
 from benchmarks.measure import parser as benchmark_parser
 from benchmarks.replay import Replay
-from benchmarks.simulator import Point, Strategy, Truth, simulate
+from benchmarks.simulator import Strategy, Truth, simulate
 from benchmarks.strategies import Ours, RandomBox, Stock, paper_grid
 from benchmarks.surface import PesqSurface, Surface
 from benchmarks.surface_synthetic import SyntheticSurface
@@ -42,12 +46,11 @@ from data.cores import usable_cores
 from data.errors import InputError, run_command
 from model.ftjnf import Size
 from model.macs import Budget
+from search.halving import WORTH, planned_rungs
 from search.sampler import DEFAULT_SAMPLER
 from search.space import Space
 
 WORKERS = 8
-LATE = 33
-"""Trials after which the search without halving sets the second, higher mark."""
 POPULATION = 20
 
 METHODS: dict[str, str] = {
@@ -86,23 +89,6 @@ class Task:
     budget: str
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a task: its points, its seconds in truth, and counts of its trainings."""
-
-    points: list[Point]
-    seconds: float
-    students: int
-    over_budget: int
-    duplicates: int
-    extrapolated: int
-
-    def until(self, volume: float) -> tuple[float, float]:
-        """Trials and epochs until a hypervolume is first reached; infinite if it never is."""
-        found = next((one for one in self.points if one.volume >= volume), None)
-        return (math.inf, math.inf) if found is None else (found.trials, found.epochs)
-
-
 def main(words: list[str] | None = None) -> None:
     """The command line."""
     parser = benchmark_parser(__doc__, repetitions=10)
@@ -114,39 +100,47 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--processes", type=int, default=usable_cores(), help="(default: %(default)s)")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="writes search-trials.png and search-epochs.png")
     flags = parser.parse_args(words)
-    surfaces = ("fitted", "synthetic") if flags.surface == "both" else (flags.surface,)
+    runs = planned(flags.surface, flags.epochs)
     wanted = list(METHODS) if flags.methods is None else [name.strip() for name in flags.methods.split(";")]
     unknown = [name for name in wanted if name not in METHODS]
     if unknown:
         raise InputError(f"--methods {unknown[0]!r} is not known; name some of {'; '.join(METHODS)}, with ; between")
     tasks = [
-        Task(surface, method, seed, flags.trials, flags.epochs, flags.budget)
-        for surface in surfaces for method in wanted for seed in range(flags.repetitions)
+        Task(surface, method, seed, flags.trials, epochs, flags.budget)
+        for surface, epochs in runs.values() for method in wanted for seed in range(flags.repetitions)
     ]  # fmt: skip
-    if "fitted" in surfaces:
+    if flags.surface != "synthetic":
+        runs["replay"] = ("replay", _recorded_epochs())
         tasks += [
             Task("replay", method, seed, flags.trials, _recorded_epochs(), flags.budget)
             for method in ("ours", "random in budget") if method in wanted for seed in range(flags.repetitions)
         ]  # fmt: skip
     outcomes = run_all(tasks, flags.processes)
+    names = {run: name for name, run in runs.items()}
     found: dict[str, dict[str, list[Outcome]]] = {}
     for task, outcome in zip(tasks, outcomes, strict=True):
-        found.setdefault(task.surface, {}).setdefault(task.method, []).append(outcome)
+        found.setdefault(names[task.surface, task.epochs], {}).setdefault(task.method, []).append(outcome)
     ratios: dict[str, float] = {}
-    for i, surface in enumerate(surfaces):
-        end = "" if i == 0 else f"_{surface}"
-        ratios |= {f"{name}{end}": value for name, value in ratios_of(found[surface], flags.trials).items()}
+    baselines: dict[str, str] = {}
+    shown = [name for name in runs if name != "replay"]
+    for name in shown:
+        end = "" if name == shown[0] else "_" + name.replace(", ", "_").replace(" ", "_")
+        some = ratios_of(found[name], flags.trials)
+        ratios |= {f"{ratio}{end}": value for ratio, value in some.items()}
+        baselines |= {f"{ratio}{end}": BASELINES[ratio] for ratio in some}
     seconds = {
         f"{method} ({surface})": [one.seconds / max(one.students, 1) for one in some]
         for surface, methods in found.items() for method, some in methods.items()
     }  # fmt: skip
     tables = {name: table(one, flags.trials) for name, one in found.items()}
-    settings = {"budget": flags.budget, "trials": flags.trials, "epochs": flags.epochs, "seeds": flags.repetitions,
-                "surfaces": list(surfaces), "tables": tables}  # fmt: skip
+    settings = {"budget": flags.budget, "trials": flags.trials, "seeds": flags.repetitions,
+                "epochs": {name: epochs for name, (_, epochs) in runs.items()},
+                "learnt_after_first_rung": {name: learnt_after_first_rung(*runs[name], flags.budget) for name in shown},
+                "tables": tables}  # fmt: skip
     if flags.plot is not None:
-        plot({name: [one.points for one in some] for name, some in found[surfaces[0]].items()}, surfaces[0],
+        plot({name: [one.points for one in some] for name, some in found[shown[0]].items()}, shown[0],
              flags.trials, flags.plot)  # fmt: skip
-    report = Report("search_efficiency", ratios, {name: BASELINES[_plain(name)] for name in ratios}, seconds, settings)
+    report = Report("search_efficiency", ratios, baselines, seconds, settings)
     if not flags.json:
         for surface, rows in tables.items():
             print_table(surface, rows)
@@ -154,89 +148,30 @@ def main(words: list[str] | None = None) -> None:
     show(report, as_json=flags.json)
 
 
-BASELINES = {
-    "trials_to_random_in_budget_100": "trials until random in budget's hypervolume after all its trials (a number)",
-    "trials_to_random_in_box_100": "trials until random over the box's hypervolume after all its trials (a number)",
-    "epochs_to_random_in_budget_100": "epochs of random in budget, all its trials; ours with halving until there",
-    "epochs_at_equal_hypervolume": "epochs without halving until random in budget's last hypervolume",
-    "epochs_at_late_hypervolume": f"epochs without halving until its own hypervolume after {LATE} trials",
-    "over_budget": "trainings over the budget, all seeds and variants of ours (a number)",
-    "duplicates": "configurations trained twice, all seeds and variants of ours (a number)",
-    "parallel_penalty": "trials of the serial search until random in budget's last hypervolume",
-    "parallel_penalty_late": f"trials of the serial search until its own hypervolume after {LATE} trials",
-}
+def planned(surface: str, epochs: int) -> dict[str, tuple[str, int]]:
+    """By the name of a table its surface and its epochs a stage: of the fitted one first at the recorded length."""
+    found = {}
+    if surface != "synthetic":
+        found[f"fitted, {_recorded_epochs()} epochs"] = ("fitted", _recorded_epochs())
+        found[f"fitted, {epochs} epochs"] = ("fitted", epochs)
+    if surface != "fitted":
+        found[f"synthetic, {epochs} epochs"] = ("synthetic", epochs)
+    return found
 
 
-def _plain(name: str) -> str:
-    return name.removesuffix("_synthetic")
-
-
-def ratios_of(found: dict[str, list[Outcome]], trials: int) -> dict[str, float]:
-    """The ratios of one surface, as far as the methods that they need were run."""
-    ratios: dict[str, float] = {}
-
-    def reached(method: str, volume: float, what: int = 0) -> float:
-        return statistics.median(one.until(volume)[what] for one in found[method])
-
-    marks = {name: median_after(found[name], trials) for name in found}
-    ours = {"ours", "ours, halving", "ours, 8 workers"} & found.keys()
-    if "ours" in found:
-        late = median_after(found["ours"], LATE)
-        if "random in budget" in found:
-            mark = marks["random in budget"]
-            ratios["trials_to_random_in_budget_100"] = reached("ours", mark)
-            if "ours, halving" in found:
-                spent = statistics.median(one.points[-1].epochs for one in found["random in budget"])
-                ratios["epochs_to_random_in_budget_100"] = reached("ours, halving", mark, 1) / spent
-                ratios["epochs_at_equal_hypervolume"] = reached("ours, halving", mark, 1) / reached("ours", mark, 1)
-                ratios["epochs_at_late_hypervolume"] = reached("ours, halving", late, 1) / reached("ours", late, 1)
-            if "ours, 8 workers" in found:
-                ratios["parallel_penalty"] = reached("ours, 8 workers", mark) / reached("ours", mark)
-                ratios["parallel_penalty_late"] = reached("ours, 8 workers", late) / reached("ours", late)
-        if "random over the box" in found:
-            ratios["trials_to_random_in_box_100"] = reached("ours", marks["random over the box"])
-    ratios["over_budget"] = float(sum(one.over_budget for name in ours for one in found[name]))
-    ratios["duplicates"] = float(sum(one.duplicates for name in ours for one in found[name]))
-    return ratios
-
-
-def volume_after(outcome: Outcome, trials: int) -> float:
-    """The hypervolume when so many trials had ended."""
-    return next((one.volume for one in reversed(outcome.points) if one.trials <= trials), 0.0)
-
-
-def median_after(outcomes: Sequence[Outcome], trials: int) -> float:
-    """The median hypervolume over seeds when so many trials had ended."""
-    return statistics.median(volume_after(one, trials) for one in outcomes)
-
-
-def table(found: dict[str, list[Outcome]], trials: int) -> dict[str, dict[str, Any]]:
-    """By method: the hypervolume after some trials, what it took, and what was wasted."""
-    marks = [mark for mark in (5, 8, 10, 15, 20, 30, 50, 100) if mark <= trials]
-    levels = {
-        name: median_after(found[name], trials) for name in ("random in budget", "random over the box") if name in found
+def learnt_after_first_rung(surface: str, epochs: int, budget: str) -> dict[str, float]:
+    """By start the PESQ that a student without KD still gains after its first rung, on average over the sizes."""
+    truth, rungs = _truth(surface, budget, epochs), planned_rungs(True, epochs, WORTH)
+    mean, sizes = truth.surface.mean, truth.space.feasible()
+    return {
+        init: round(
+            statistics.mean(
+                mean(size, "none", init, epochs, epochs) - mean(size, "none", init, rungs[0], epochs) for size in sizes
+            ),
+            4,
+        )
+        for init in (truth.surface.inits if rungs else ())
     }
-    rows = {}
-    for method, outcomes in found.items():
-        row: dict[str, Any] = {f"after {mark}": round(median_after(outcomes, mark), 3) for mark in marks}
-        for name, level in levels.items():
-            for what, unit in enumerate(("trials", "epochs")):
-                row[f"{unit} to {name}"] = statistics.median(one.until(level)[what] for one in outcomes)
-        students = sum(one.students for one in outcomes)
-        for count in ("over_budget", "duplicates", "extrapolated"):
-            row[count] = round(sum(getattr(one, count) for one in outcomes) / students, 3)
-        rows[method] = row
-    return rows
-
-
-def print_table(surface: str, rows: dict[str, dict[str, Any]]) -> None:
-    """The table for people, as Markdown."""
-    names = list(next(iter(rows.values())))
-    print(f"\n{surface}: hypervolume as a share of the best possible; shares of all trainings\n")
-    print("| method | " + " | ".join(names) + " |\n" + "|---" * (len(names) + 1) + "|")
-    for method, row in rows.items():
-        print(f"| {method} | " + " | ".join(f"{value:g}" for value in row.values()) + " |")
-    print()
 
 
 def run_all(tasks: list[Task], processes: int) -> list[Outcome]:
@@ -270,7 +205,7 @@ def run(task: Task) -> Outcome:
     # the curves have seeds of their own: a sampler must not know them
     trace = simulate(makers[task.method](), truth, task.trials, np.random.default_rng([task.seed, 7]), workers)
     students = list(trace.students.values())
-    outside = sum(one.feasible and surface.extrapolates(one.choice.size) for one in students)
+    outside = sum(one.feasible and surface.extrapolates(one.choice.size, task.epochs) for one in students)
     return Outcome(
         trace.points, time.perf_counter() - started, len(students), trace.over_budget, trace.duplicates, outside
     )

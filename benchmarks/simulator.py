@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -17,10 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.front import hypervolume, pareto_mask
-from benchmarks.surface import PesqSurface, epochs_before
+from benchmarks.surface import PesqSurface
 from model.ftjnf import Size
 from model.macs import paper_gmac
+from model.train_config import TrainConfig
 from search.space import Choice, Space
+from search.student import rungs_of
 
 Floats = NDArray[np.float64]
 Verdict = Literal["go on", "pause", "stop"]
@@ -33,7 +36,7 @@ class Strategy(Protocol):
     """A way to search: what to train, and for how long."""
 
     rungs: tuple[int, ...]
-    """Epochs of the last stage after which it is asked whether a student goes on."""
+    """Epochs of a stage after which it is asked whether a student goes on; which stage, `rung_places` says."""
 
     def next(self, *, more: bool) -> tuple[int, Choice] | None:
         """The student that is trained next, by number: a paused one that goes on, or a new one.
@@ -59,17 +62,17 @@ class Student:
     Args:
         number: as the strategy counts.
         choice: its configuration.
-        scores: (epochs,) validation PESQ after each epoch of its last stage.
-        before: epochs of the stage before.
-        epochs: of both, trained so far.
-        state: how it stands.
+        scores: (epochs of all stages,) validation PESQ after each epoch, NaN where its output was not trained yet.
+        rungs: the index of each of its rungs, by the epochs of all stages that were trained until there.
         feasible: whether it is within the budget.
+        epochs: of all stages, trained so far.
+        state: how it stands.
     """
 
     number: int
     choice: Choice
     scores: Floats
-    before: int
+    rungs: Mapping[int, int]
     feasible: bool
     epochs: int = 0
     state: Literal["RUNNING", "PAUSED", "STOPPED", "COMPLETE"] = "RUNNING"
@@ -82,7 +85,7 @@ class Student:
     @property
     def left(self) -> int:
         """Epochs until its end."""
-        return self.before + len(self.scores) - self.epochs
+        return len(self.scores) - self.epochs
 
 
 @dataclass(frozen=True)
@@ -161,11 +164,11 @@ class Truth:
         """The final PESQ of a configuration on average over seeds."""
         return float(self._mean(choice.size, choice.kd_method, choice.init))
 
-    def begin(self, number: int, choice: Choice, rng: np.random.Generator) -> Student:
-        """A student before its first epoch, with what it is going to score."""
+    def begin(self, number: int, choice: Choice, rng: np.random.Generator, rungs: tuple[int, ...] = ()) -> Student:
+        """A student before its first epoch, with what it is going to score; `rungs` are those of the strategy."""
         scores = self.surface.draw(choice, self.epochs, rng)
-        before = epochs_before(choice, self.epochs)
-        return Student(number, choice, scores, before, self.space.budget.allows(choice.size))
+        places = rung_places(rungs, choice, self.epochs)
+        return Student(number, choice, scores, places, self.space.budget.allows(choice.size))
 
     def volume(self, students: list[Student]) -> float:
         """The hypervolume of these students' front, as a share of that of all configurations trained on average."""
@@ -199,7 +202,7 @@ def simulate(
 
     def train(student: Student) -> None:
         student.state = "RUNNING"
-        ahead = [student.before + rung - student.epochs for rung in strategy.rungs]
+        ahead = [place - student.epochs for place in student.rungs]
         parts[student.number] = min([part for part in ahead if part > 0], default=student.left)
         heapq.heappush(running, (now + parts[student.number] * epoch_seconds(student.choice.size), student.number))
 
@@ -210,7 +213,7 @@ def simulate(
                 break
             number, choice = found
             if number not in trace.students:
-                trace.students[number] = truth.begin(number, choice, streams[len(trace.students)])
+                trace.students[number] = truth.begin(number, choice, streams[len(trace.students)], strategy.rungs)
             train(trace.students[number])
         if not running:
             return trace
@@ -219,8 +222,8 @@ def simulate(
         student.epochs += parts[number]
         epochs += parts[number]
         if student.left:
-            at = student.epochs - student.before
-            verdict = strategy.verdict(number, strategy.rungs.index(at), float(student.scores[at - 1]))
+            rung, pesq = student.rungs[student.epochs], float(student.scores[student.epochs - 1])
+            verdict = strategy.verdict(number, rung, pesq)
             if verdict == "go on":
                 train(student)
                 continue
@@ -234,6 +237,23 @@ def simulate(
         trace.points.append(Point(met, len(known), epochs, now, volume))
         if volume >= enough:
             return trace
+
+
+@lru_cache(maxsize=10_000)
+def rung_places(rungs: tuple[int, ...], choice: Choice, epochs: int) -> Mapping[int, int]:
+    """Where a training passes the rungs, as a real student does: the index of each by the epochs until there.
+
+    Args:
+        rungs: epochs of a stage.
+        choice: the configuration: where stage 1 of two-stage KD trains the output they lie in it, else in the last one.
+        epochs: of a stage.
+    """
+    config = choice.training(TrainConfig(choice.size, epochs=epochs))
+    before, begins = 0, {}
+    for stage, length in zip(config.stages, config.stage_epochs, strict=True):
+        begins[stage.name] = before
+        before += length
+    return {begins[stage] + epoch: rung for (stage, epoch), rung in rungs_of(rungs, config).items()}
 
 
 def epoch_seconds(size: Size) -> float:

@@ -14,7 +14,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.simulator import Verdict, log_gmac
 from model.ftjnf import Size
-from search.halving import ETA, Rungs, rung_epochs
+from search.halving import ETA, WORTH, Rungs, planned_rungs
 from search.proposals import Proposals
 from search.space import F_HIDDEN, T_HIDDEN, Choice, Space, paper_sizes
 
@@ -26,12 +26,12 @@ class Ours:
         space: what may be proposed.
         seed: of the sampler.
         sampler: key of `search.sampler.SAMPLERS`.
-        halving: epochs of a stage if students are to be stopped early, else None.
+        halving: epochs of a stage if students are to be stopped early, by the rungs of a real search; else None.
     """
 
     def __init__(self, space: Space, seed: int, sampler: str, halving: int | None = None) -> None:
         self.proposals = Proposals(space, None, seed, sampler)
-        self.rungs = () if halving is None else rung_epochs(halving)
+        self.rungs = () if halving is None else planned_rungs(True, halving, WORTH)
         self._halving = Rungs()
         self._choices: list[Choice] = []
 
@@ -127,7 +127,7 @@ class Stock:
         seed: of the sampler.
         sampler: of Optuna; None for OptunaSearch's default, TPE.
         asha: epochs of a stage if Ray's ASHA is to stop students by their PESQ, else None. It has the reduction factor
-            and the first rung of our rungs, so that it may stop at the same epochs.
+            and the first rung of our rungs, and they lie in the same stage as ours: where the output is trained.
     """
 
     def __init__(
@@ -147,12 +147,11 @@ class Stock:
                 distributions, metric=["pesq", "log_gmac"], mode=["max", "min"], sampler=sampler,
                 seed=None if sampler is not None else seed,
             )  # fmt: skip
-        self.rungs = () if asha is None else rung_epochs(asha)
-        if asha is not None and self.rungs:
-            scheduler = ASHAScheduler(
-                "epoch", "pesq", "max", max_t=asha, grace_period=self.rungs[0], reduction_factor=ETA
-            )
+        self.rungs: tuple[int, ...] = ()
+        if asha is not None and (ours := planned_rungs(True, asha, WORTH)):
+            scheduler = ASHAScheduler("epoch", "pesq", "max", max_t=asha, grace_period=ours[0], reduction_factor=ETA)
             self._bracket = scheduler._brackets[0]
+            self.rungs = tuple(sorted(int(epoch) for epoch, _ in self._bracket._rungs if epoch < asha))
         self._choices: list[Choice] = []
 
     def next(self, *, more: bool) -> tuple[int, Choice] | None:

@@ -4,10 +4,10 @@ It stands for trainings where a search shall be tested in seconds: `search_effic
 Every surface has `mean`, `draw` and `extrapolates`; this one is fitted to recorded curves (`surface_fit.py`), the one
 in `surface_synthetic.py` is made up, and `replay.py` gives back recorded curves alone.
 
-What an epoch is: epochs are counted from 1 in the training's last stage. Two-stage KD trains as many epochs before,
-in which the output may be untrained; their PESQ means nothing, and no surface gives any (`epochs_before`). The `epochs`
-of a training are those of a stage: its cosine schedule ends there, so epoch 5 of 5 is not epoch 5 of 10. Alpha
-schedules other than two-stage were not recorded; the surfaces take no notice of the schedule.
+What an epoch is: epochs are counted from 1 in the training's last stage. Two-stage KD trains as many epochs before
+(`epochs_before`), counted from 1 in `first`; where they leave the output untrained their PESQ means nothing, and no
+surface gives any. The `epochs` of a training are those of a stage: its cosine schedule ends there, so epoch 5 of 5 is
+not epoch 5 of 10. Alpha schedules other than two-stage were not recorded; the surfaces take no notice of the schedule.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.hull import inside
-from benchmarks.surface_terms import Form, split, terms
+from benchmarks.surface_terms import Form, decades, split, terms
 from data.errors import InputError
 from data.files import plain, read_json, write_json
+from model.distill import METHODS
 from model.ftjnf import Size
 from model.macs import paper_gmac
 from search.space import Choice
@@ -66,8 +67,14 @@ class PesqSurface(Protocol):
             InputError: a method or start that the surface does not know, or an epoch out of range.
         """
 
+    def first(self, size: Size, method: str, init: str, epoch: int, epochs: int) -> float:
+        """Expected validation PESQ after an epoch of stage 1 of two-stage KD; NaN where it trains no output.
+
+        Arguments and errors are those of `mean`.
+        """
+
     def draw(self, choice: Choice, epochs: int, rng: np.random.Generator) -> Floats:
-        """(epochs,) validation PESQ after each epoch of the last stage of one training, its seed's luck included.
+        """(`epochs_before` + epochs,) validation PESQ after each epoch of one training, its seed's luck included.
 
         `choice.repeat` plays no part: another call is another seed.
         """
@@ -126,6 +133,9 @@ class Surface:
             `slice_to_go` what a slice lacks after its first epoch, `random` what a random start never makes up.
         taus: time constants by start.
         noise: of seeds.
+        stage_1: by method what stage 1 of two-stage KD adds to `none` after as many epochs, at 0.2 GMAC and for ten
+            times the MACs. A method that was not scored there is taken to add nothing, and seeds to differ as in the
+            last stage; random starts learned without KD alone, and are taken to be like slices in this.
         hull: corners, in order, of the recorded sizes' convex hull in (log10 GMAC, F/(F+T)).
         longest: epochs a stage of the longest recorded training.
         methods, inits: recorded ones.
@@ -143,6 +153,7 @@ class Surface:
     inits: tuple[str, ...]
     unprocessed: float
     teacher: float
+    stage_1: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     quality: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def mean(self, size: Size, method: str, init: str, epoch: int, epochs: int) -> float:
@@ -150,6 +161,14 @@ class Surface:
         check(self, method, init, epoch, epochs)
         found = terms(self.form, size, method, init, epoch, epochs, self.taus)
         return sum(self.coefficients.get(name, 0.0) * value for name, value in found.items())
+
+    def first(self, size: Size, method: str, init: str, epoch: int, epochs: int) -> float:
+        """See `PesqSurface.first`."""
+        check(self, method, init, epoch, epochs)
+        if not METHODS[method].trains_output:
+            return math.nan
+        adds, per_decade = self.stage_1.get(method, (0.0, 0.0))
+        return self.mean(size, "none", init, epoch, epochs) + adds + per_decade * decades(size)
 
     def draw(self, choice: Choice, epochs: int, rng: np.random.Generator) -> Floats:
         """See `PesqSurface.draw`."""
@@ -176,6 +195,7 @@ class Surface:
             noise = values["noise"] | {"correlations": tuple(values["noise"]["correlations"])}
             made = {"form": Form(**values["form"]), "noise": Noise(**noise)}
             made |= {name: tuple(values[name]) for name in ("methods", "inits")}
+            made |= {"stage_1": {name: (adds, slope) for name, (adds, slope) in values["stage_1"].items()}}
             return cls(**values | made | {"hull": tuple((x, y) for x, y in values["hull"])})
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
@@ -197,7 +217,8 @@ def check(surface: PesqSurface, method: str, init: str, epoch: int, epochs: int)
 
 
 def drawn(surface: PesqSurface, noise: Noise, choice: Choice, epochs: int, rng: np.random.Generator) -> Floats:
-    """(epochs,) mean and noise of one training."""
+    """(epochs_before + epochs,) mean and noise of one training."""
     size, method, init = choice.size, choice.kd_method, choice.init
-    means = [surface.mean(size, method, init, epoch, epochs) for epoch in range(1, epochs + 1)]
-    return np.array(means) + noise.draw(epochs, rng)
+    means = [surface.first(size, method, init, epoch, epochs) for epoch in range(1, epochs_before(choice, epochs) + 1)]
+    means += [surface.mean(size, method, init, epoch, epochs) for epoch in range(1, epochs + 1)]
+    return np.array(means) + noise.draw(len(means), rng)

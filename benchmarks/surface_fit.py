@@ -25,6 +25,7 @@ from benchmarks.curve import RECORDED, Curve, read_curves, repeats
 from benchmarks.hull import convex_hull
 from benchmarks.seed_noise import seed_noise
 from benchmarks.surface import FITTED, Floats, Noise, Surface
+from benchmarks.surface_first import fit_first
 from benchmarks.surface_terms import CENTRE_SPLIT, SIZE_TERMS, Form, split, terms
 from data.errors import InputError, run_command
 from data.flags import CommandParser
@@ -153,7 +154,9 @@ def fit(curves: Sequence[Curve]) -> Surface:
         unprocessed=float(beside["unprocessed"] or math.nan),
         teacher=float(beside["teacher"] or math.nan),
     )
-    return replace(surface, quality=quality(points, best, fits, noise, len(used), len(groups)))
+    stage_1, error = fit_first(surface, used)
+    found = quality(points, best, fits, noise, len(used), len(groups)) | {"stage_1": error}
+    return replace(surface, stage_1=stage_1, quality=found)
 
 
 def _noise_of_residuals(residuals: Floats, groups: NDArray[np.int64]) -> Noise:
@@ -273,9 +276,11 @@ def show(surface: Surface) -> None:
     print(f"kept form: size by {form.size}, method by {form.method}, to go {form.to_go}, time by {form.clock}")
     for name, value in surface.coefficients.items():
         print(f"  {name:28} {value:+.4f}")
+    for name, (adds, per_decade) in surface.stage_1.items():
+        print(f"  stage 1, {name:19} {adds:+.4f}, for a decade more {per_decade:+.4f}")
     print("  time constants: " + ", ".join(f"{name} {tau:g}" for name, tau in surface.taus.items()))
     for name in ("r2", "residual", "seed_noise", "configuration_misfit", "left_out_configuration",
-                 "left_out_configuration_last_epoch", "left_out_size"):  # fmt: skip
+                 "left_out_configuration_last_epoch", "left_out_size", "stage_1"):  # fmt: skip
         print(f"  {name:34} " + ("-" if found[name] is None else f"{found[name]:.4f}"))
     apart = ", ".join(f"{value:.2f}" for value in noise.correlations)
     print(

@@ -36,7 +36,8 @@ CENTRE_SPLIT = 0.72
 """Their usual share F/(F+T)."""
 
 
-def _decades(size: Size) -> float:
+def decades(size: Size) -> float:
+    """log10 of the cost, from `CENTRE_GMAC` on."""
     return math.log10(paper_gmac(size) / CENTRE_GMAC)
 
 
@@ -46,11 +47,11 @@ def split(size: Size) -> float:
 
 
 def _macs(size: Size) -> dict[str, float]:
-    return {"per_decade": _decades(size)}
+    return {"per_decade": decades(size)}
 
 
 def _curved(size: Size) -> dict[str, float]:
-    return {"per_decade": _decades(size), "per_decade_squared": _decades(size) ** 2}
+    return {"per_decade": decades(size), "per_decade_squared": decades(size) ** 2}
 
 
 def _macs_split(size: Size) -> dict[str, float]:
@@ -67,7 +68,7 @@ def _widths(size: Size) -> dict[str, float]:
 
 
 def _curved_widths(size: Size) -> dict[str, float]:
-    return _widths(size) | {"per_decade_squared": _decades(size) ** 2}
+    return _widths(size) | {"per_decade_squared": decades(size) ** 2}
 
 
 SIZE_TERMS = {
@@ -108,11 +109,11 @@ def terms(
     if method != "none":
         found[method] = 1.0
         if form.method == "slope":
-            found[f"{method}_per_decade"] = _decades(size)
+            found[f"{method}_per_decade"] = decades(size)
     left = math.exp(-(clock(form, epoch, epochs) - 1.0) / taus[init])
     found[f"{init}_to_go"] = -left
     if form.to_go == "by size":
-        found[f"{init}_to_go_per_decade"] = -left * _decades(size)
+        found[f"{init}_to_go_per_decade"] = -left * decades(size)
     if init != "slice":
         found[init] = 1.0
     if epochs != 5:

@@ -29,6 +29,7 @@ from scipy.special import ndtr
 from model.ftjnf import Size
 from model.macs import paper_gmac
 from search.coordinates import Coordinates
+from search.priors import band
 from search.process import Features, Floats, GaussianProcess
 from search.proposal import Proposal
 from search.space import Choice, Space
@@ -40,6 +41,9 @@ ENOUGH = 3
 """Finished students that a model is made of, at least."""
 RECIPES = 512
 """Recipes at most: where a space has more, or endlessly many, so many are drawn anew for each student."""
+BELIEF = 6.0
+"""Scores up to which the priors count in full; with n scores beyond they are raised to the power of BELIEF / n, soon
+outweighed: Hvarfner et al. 2022, "pi-BO: Augmenting acquisition functions with user beliefs"."""
 CONFIGURATIONS = 4000
 """Configurations that are compared at a time, at most."""
 ANSWERS = 50
@@ -55,7 +59,8 @@ class Ehvi:
 
     Students in training, and those that the time has cut short, count as if they had scored what is expected of them.
     One that was stopped early, or waits, is taken to score what is expected of one that is behind the front. A failed
-    one has no score, but where students fail, fewer are proposed.
+    one has no score, but where students fail, fewer are proposed. The priors weigh what is expected, the less
+    the more scores there are, see `BELIEF`.
 
     Args:
         space: what may be proposed.
@@ -64,6 +69,7 @@ class Ehvi:
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space, self._seed, self._coordinates = space, seed, Coordinates(space)
+        self._bands = np.array([band(size) for size in space.feasible()], np.intp)
         self._start = list(start(space, START, self._rng(0)))
         self._end = math.log10(
             max(space.budget.readings()["GMAC"], paper_gmac(space.feasible()[-1]) * 1.02)
@@ -82,23 +88,33 @@ class Ehvi:
             return
         tried = {one.choice for one in trials if not one.elsewhere}
         sizes, places = self._space.feasible(), (len(self._space.feasible()), len(recipes))
-        model = _Model(self._space, trials, recipes, self._end)
+        model, prior = _Model(self._space, trials, recipes, self._end), self._prior(recipes, len(scored))
+
+        def gained(pool: NDArray[np.intp]) -> Floats:
+            size, recipe = np.divmod(pool, places[1])
+            return model.improvement(size, recipe) * prior[self._bands[size], recipe]
+
         if math.prod(places) <= CONFIGURATIONS:
             pool = np.arange(math.prod(places))
-            gain = model.improvement(*np.divmod(pool, places[1]))
+            gain = gained(pool)
         else:
             pool = rng.choice(math.prod(places), CONFIGURATIONS, replace=False)
-            gain = model.improvement(*np.divmod(pool, places[1]))
+            gain = gained(pool)
             # around the best of the sample: every size with its recipe, every recipe at its size
             size, recipe = np.divmod(pool[np.argmax(gain)], places[1])
             around = np.union1d(np.arange(places[0]) * places[1] + recipe, size * places[1] + np.arange(places[1]))
-            pool, gain = (
-                np.concatenate([pool, around]),
-                np.concatenate([gain, model.improvement(*np.divmod(around, places[1]))]),
-            )
+            pool, gain = np.concatenate([pool, around]), np.concatenate([gain, gained(around)])
         best = (divmod(int(pool[i]), places[1]) for i in np.argsort(-gain, kind="stable"))
         new = (choice for size, recipe in best if (choice := _with_size(recipes[recipe], sizes[size])) not in tried)
         yield from itertools.islice(new, ANSWERS)
+
+    def _prior(self, recipes: Sequence[Choice], scores: int) -> Floats:
+        """(bands, recipes) the factor of each recipe: 1 for the likeliest in a band, so that sizes are not weighed."""
+        weights = np.ones((int(self._bands.max()) + 1, len(recipes)))
+        for place, which in zip(*np.unique(self._bands, return_index=True), strict=True):
+            size = self._space.feasible()[which]
+            weights[place] = [self._space.prior(_with_size(recipe, size)) for recipe in recipes]
+        return np.asarray((weights / weights.max(axis=1, keepdims=True)) ** min(1.0, BELIEF / scores), np.float64)
 
     def _recipes(self, rng: np.random.Generator) -> list[Choice]:
         """Everything but the size that a configuration can be, each at some size."""

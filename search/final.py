@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.front import hierarchical_interval, hierarchical_paired
+from analysis.front import SeedSpread, hierarchical_interval, hierarchical_paired
 from model.score import Scores
 from search.results import mean_by_snr
 
@@ -19,7 +19,9 @@ def add_test_scores(
 
     All figures are means over the seeds that a configuration was trained by. `told_apart_from_cheaper` says whether a
     member is above every cheaper one by more than clips and seeds explain: the paired 95 % interval over both is above
-    zero on the same test clips. Of the cheapest member it is true, as nothing cheaper could stand for it.
+    zero on the same test clips. What seeds do is pooled over the members that have several, and counts for all; where
+    none has, the intervals are over clips alone (`over_seeds`). Of the cheapest member it is true, as nothing cheaper
+    could stand for it.
 
     Args:
         front: records, the cheapest first.
@@ -27,14 +29,14 @@ def add_test_scores(
             and gets none.
         beside: scores of "unprocessed", "delay-and-sum" and, where there is one, "teacher".
     """
-    teacher = beside.get("teacher")
+    teacher, spread = beside.get("teacher"), _spread(members)
     for place, (record, seeds) in enumerate(zip(front, members, strict=True)):
         if not seeds:
             continue
         summaries = [scores.summary() for scores in seeds]
         record |= {
             "pesq_test": _mean(summaries, "pesq"),
-            "pesq_test_interval": list(hierarchical_interval(_tables(seeds))),
+            "pesq_test_interval": list(hierarchical_interval(_tables(seeds), spread=spread)),
             "pesq_test_seeds": [summary["pesq"] for summary in summaries],
             "pesq_by_snr": mean_by_snr([summary["pesq_by_snr"] for summary in summaries]),
             "pesq_spread_by_snr": mean_by_snr([summary["spread_by_snr"] for summary in summaries]),
@@ -44,8 +46,13 @@ def add_test_scores(
             "pesq_test_unprocessed": beside["unprocessed"].mean,
             "pesq_test_delay_and_sum": beside["delay-and-sum"].mean,
             "pesq_test_teacher": None if teacher is None else teacher.mean,
-            "told_apart_from_cheaper": all(_above(seeds, cheaper) for cheaper in members[:place] if cheaper),
+            "told_apart_from_cheaper": all(_above(seeds, cheaper, spread) for cheaper in members[:place] if cheaper),
         }
+
+
+def over_seeds(front: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the test intervals of a front's records hold what seeds do: one of them at least has several."""
+    return any(len(record.get("pesq_test_seeds") or ()) > 1 for record in front)
 
 
 def final_metrics(record: dict[str, Any]) -> dict[str, float]:
@@ -66,14 +73,18 @@ def ends_apart(members: Sequence[Sequence[Scores]]) -> tuple[float, float, float
     if len(scored) < 2:
         return None
     first, last = scored[0], scored[-1]
-    low, high = hierarchical_paired(_tables(last), _tables(first))
+    low, high = hierarchical_paired(_tables(last), _tables(first), spread=_spread(scored))
     gain = np.mean([scores.mean for scores in last]) - np.mean([scores.mean for scores in first])
     return float(gain), low, high
 
 
-def _above(dear: Sequence[Scores], cheap: Sequence[Scores]) -> bool:
-    low, _ = hierarchical_paired(_tables(dear), _tables(cheap))
+def _above(dear: Sequence[Scores], cheap: Sequence[Scores], spread: SeedSpread) -> bool:
+    low, _ = hierarchical_paired(_tables(dear), _tables(cheap), spread=spread)
     return low > 0
+
+
+def _spread(members: Sequence[Sequence[Scores]]) -> SeedSpread:
+    return SeedSpread.of([[scores.mean for scores in seeds] for seeds in members])
 
 
 def _tables(seeds: Sequence[Scores]) -> np.ndarray:

@@ -25,6 +25,7 @@ from search.beside import Beside
 from search.config import SearchConfig
 from search.dimensions import SETTINGS
 from search.ending import Ending
+from search.final import over_seeds
 from search.results import Record
 
 log = logging.getLogger(__name__)
@@ -152,10 +153,11 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, en
         remarks.append("Every student was trained by one seed, so the intervals, over clips alone, do not say what "
                        "another seed would give; --repeat-front 2 does.")  # fmt: skip
     same = [record for record in front if record.get("told_apart_from_cheaper") is False]
+    drawn = "clips and seeds" if over_seeds(front) else "clips alone"
     if same:
         remarks.append(
             f"{MARK} cannot be told from a cheaper member of the front on the same test clips, as the paired 95 % "
-            f"interval over clips and seeds holds zero: {_trials(same)}."
+            f"interval over {drawn} holds zero: {_trials(same)}."
         )
     gone = [record for record in front if noisy is not None and record["pesq_test"] is None]
     if gone:
@@ -167,7 +169,10 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, en
         gain, low, high = ending.apart
         said = "apart by more than chance" if low > 0 else "NOT apart by more than chance"
         remarks.append(f"Largest and smallest member of the front are {said}: {gain:+.3f} PESQ on the same test clips, "
-                       f"95 % paired bootstrap interval {low:+.3f}..{high:+.3f}.")  # fmt: skip
+                       f"95 % paired bootstrap interval over {drawn} {low:+.3f}..{high:+.3f}.")  # fmt: skip
+        if not over_seeds(front):
+            remarks.append("Every member has one seed: what another seed would change is in no interval; "
+                           "--repeat-front 2 measures it.")  # fmt: skip
     if noisy is not None:
         below = [record for record in front if record["pesq_test"] is not None and record["pesq_test"] <= noisy]
         remarks.append(

@@ -58,7 +58,7 @@ def start(space: Space, n: int, rng: np.random.Generator) -> Iterator[Choice]:
         turns[method] += 1
         # each method meets another schedule each time, another start after all schedules
         schedule = _liked(space, "alpha_schedule", schedules, size, place)[turn % len(schedules)]
-        init = inits[(place + turn // len(schedules)) % len(inits)]
+        init = _liked(space, "init", inits, size, place)[(turn // len(schedules)) % len(inits)]
         settings = {}
         for name in space.options(method, schedule if method != "none" else "none"):
             settings[name] = _liked(space, name, others[name], size)[uses[name] % len(others[name])]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.bootstrap import (
+    SeedSpread,
     bootstrap_interval,
     hierarchical_interval,
     hierarchical_paired,
@@ -123,6 +124,18 @@ def test_spread_of_few_seeds_is_that_of_all_the_seeds_there_could_be() -> None:
         low, high = hierarchical_interval(np.broadcast_to(level, (3, 6, 5)), n=400, level=0.6827)
         widths.append(((high - low) / 2) ** 2)
     assert np.sqrt(np.mean(widths)) == pytest.approx(0.1 / np.sqrt(3), rel=0.25)
+
+
+def test_spread_of_other_configurations_counts_for_a_single_seed() -> None:
+    spread = SeedSpread.of([[1.9, 2.0, 2.1], [1.4, 1.6], [1.7], [1.5, NAN]])
+    assert (spread.std, spread.freedom) == (pytest.approx(((0.02 + 0.02) / 3) ** 0.5), 3)
+    one = seeds_of(2.0, 0.0, 1, 0)
+    narrow, wide = hierarchical_interval(one), hierarchical_interval(one, spread=spread)
+    assert wide[1] - wide[0] > 2 * 3 * spread.std > narrow[1] - narrow[0]
+    low, high = hierarchical_paired(one + 0.2, one, spread=spread)
+    assert low < 0 < 0.2 < high
+    unknown = SeedSpread.of([[1.5], [1.6]])
+    assert hierarchical_interval(one, spread=unknown) == narrow
 
 
 def test_paired_over_seeds_sees_a_difference_that_clips_would_hide_and_none_that_seeds_explain() -> None:

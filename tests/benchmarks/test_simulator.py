@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from benchmarks.held import HeldSurface
-from benchmarks.search_efficiency import METHODS, _truth, main
+from benchmarks.search_efficiency import METHODS, Task, _truth, learnt_after_first_rung, main, planned, run
 from benchmarks.simulator import Strategy, Trace, Truth, epoch_seconds, simulate
 from benchmarks.strategies import Ours, RandomBox, Stock, paper_grid
 from benchmarks.surface import Surface
 from benchmarks.surface_synthetic import SyntheticSurface
 from model.ftjnf import Size
 from model.macs import Budget
-from search.space import Space
+from search.space import Choice, Space
 
 EPOCHS = 9
 
@@ -84,6 +84,27 @@ def test_the_front_is_valued_by_means_and_all_configurations_on_average_are_the_
     assert truth.volume(students) == pytest.approx(1.0)
 
 
+def test_rungs_lie_where_a_real_student_has_them(truth: Truth) -> None:
+    """In stage 1 where it trains the output, else in the stage that first does."""
+
+    def places(method: str, schedule: str = "two-stage") -> dict[int, int]:
+        choice = Choice.of(Size(16, 8), method, schedule, "slice")
+        return dict(truth.begin(0, choice, np.random.default_rng(0), (1, 3)).rungs)
+
+    assert places("none") == {1: 0, 3: 1}
+    for method in ("linear", "multi", "mask"):
+        assert places(method) == {1: 0, 3: 1}
+    for method in ("t-lstm", "f-lstm"):
+        assert places(method) == {EPOCHS + 1: 0, EPOCHS + 3: 1}
+        assert places(method, "cosine") == {1: 0, 3: 1}
+
+
+def test_stages_too_short_for_a_first_rung_after_three_epochs_have_earlier_ones(truth: Truth) -> None:
+    assert Ours(truth.space, 0, "random", 5).rungs == (1, 2)
+    assert Stock(truth.space, 0, asha=5).rungs == (1, 3)
+    assert Ours(truth.space, 0, "random", 27).rungs == Stock(truth.space, 0, asha=27).rungs == (3, 9)
+
+
 def test_halving_spends_fewer_epochs_and_trains_no_duplicates(truth: Truth) -> None:
     halved, whole = (search(truth, Ours(truth.space, 0, "random", rungs), trials=40) for rungs in (EPOCHS, None))
     assert halved.points[-1].epochs < 0.9 * whole.points[-1].epochs
@@ -115,8 +136,27 @@ def test_the_benchmark_tells_its_ratios_and_draws(tmp_path, capsys: pytest.Captu
         "duplicates", "parallel_penalty",
     } <= found["ratios"].keys()  # fmt: skip
     assert found["ratios"]["over_budget"] == found["ratios"]["duplicates"] == 0
-    assert found["settings"]["tables"]["synthetic"].keys() == METHODS.keys()
+    assert found["settings"]["tables"]["synthetic, 9 epochs"].keys() == METHODS.keys()
     assert {path.name for path in tmp_path.iterdir()} == {"search-trials.png", "search-epochs.png"}
+
+
+def test_the_fitted_surface_is_searched_at_the_recorded_length_too() -> None:
+    assert list(planned("both", 27).values()) == [("fitted", 5), ("fitted", 27), ("synthetic", 27)]
+    assert list(planned("fitted", 5).values()) == [("fitted", 5)]
+    assert list(planned("synthetic", 27).values()) == [("synthetic", 27)]
+
+
+def test_trainings_longer_than_recorded_count_as_extrapolated() -> None:
+    short, long = (run(Task("fitted", "random in budget", 0, 40, epochs, "1.0GMAC")) for epochs in (5, 27))
+    assert short.extrapolated < short.students
+    assert long.extrapolated == long.students
+
+
+def test_flat_curves_are_told() -> None:
+    """What slices still gain after the first rung is less than the noise of an epoch; random starts gain more."""
+    gain = learnt_after_first_rung("fitted", 27, "1.0GMAC")
+    assert 0 <= gain["slice"] < 0.001
+    assert learnt_after_first_rung("fitted", 5, "1.0GMAC")["random"] > gain["random"] > 0.005
 
 
 def test_the_replay_takes_the_start_that_was_recorded_with_every_method() -> None:

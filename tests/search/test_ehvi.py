@@ -68,6 +68,34 @@ def test_it_learns_which_method_is_better() -> None:
     assert sum(choice.kd_method == "t-lstm" for choice in late) > 0.7 * len(late)
 
 
+def test_priors_decide_while_scores_say_nothing_and_fade() -> None:
+    """All methods score alike: below size F the priors are for none, and for slices."""
+    some = {"methods": ("none", "f-lstm"), "inits": ("slice", "random"), "schedules": ("two-stage",)}
+    below_f = Budget.parse("0.5GMAC")
+
+    def proposed(priors: str, scored: int) -> list[Choice]:
+        of = replace(space(**some, priors=priors), budget=below_f)
+        every = list(of.configurations())
+        told = [every[i] for i in np.random.default_rng(0).permutation(len(every))[:scored]]
+        level = [1.5 + 0.05 * math.log(paper_gmac(one.size)) for one in told]
+        trials = [Proposal(i, one, "COMPLETE", pesq) for i, (one, pesq) in enumerate(zip(told, level, strict=True))]
+        return list(islice(Ehvi(of, 0).candidates(scored, trials), 20))
+
+    def liked(choices: list[Choice]) -> int:
+        return sum(choice.kd_method == "none" and choice.init == "slice" for choice in choices)
+
+    assert liked(proposed("paper", BEGIN)) > 15
+    assert liked(proposed("none", BEGIN)) < 15
+    assert liked(proposed("paper", 40 * BEGIN)) < liked(proposed("paper", BEGIN))
+
+
+def test_priors_do_not_prefer_sizes() -> None:
+    """A method that is thought little of below F and much from there on is the only one."""
+    spaces = [space(methods=("t-lstm",), schedules=("two-stage",), priors=priors) for priors in ("paper", "none")]
+    runs = [[choice.size for choice in run("ehvi", 12, of=one)] for one in spaces]
+    assert runs[0] == runs[1]
+
+
 def test_the_improvement_is_what_the_hypervolume_gains_where_the_score_is_certain() -> None:
     """The integral over log-MAC against the plain difference of two areas."""
     some = space(methods=("none",))
