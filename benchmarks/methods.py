@@ -41,23 +41,29 @@ def main(words: list[str] | None = None) -> None:
         raise InputError(f"{arguments.curves} holds no curve; record some first: python benchmarks/record.py RUN")
     report = Study(curves)
     if arguments.write:
-        write_atomic(arguments.write / "methods.md", markdown(report))
+        arguments.write.mkdir(parents=True, exist_ok=True)
+        write_atomic(arguments.write / "methods.md", markdown(report, arguments.curves.name))
         save(figure(report), arguments.write / "methods.png")
     if arguments.json:
         sections = [asdict(section) for section in report.sections()]
         spread = {"seed_std": report.seeds.std, "seed_freedom": report.seeds.freedom}
         print(json.dumps(plain({"benchmark": "methods", "trainings": len(curves), **spread, "sections": sections})))
     else:
-        print(markdown(report))
+        print(markdown(report, arguments.curves.name))
 
 
-def markdown(report: Study) -> str:
-    """The report as Markdown."""
+def markdown(report: Study, file: str) -> str:
+    """The report as Markdown.
+
+    Args:
+        report: what it says.
+        file: the name of the file of curves that it says it from.
+    """
     made = report.curves[0]
     parts = [
         "# Which method at which size",
-        f"Written by `python benchmarks/methods.py --write docs` from {len(report.curves)} recorded trainings "
-        "(`benchmarks/curves/`), which learnt from the demo corpus on a processor, in minutes: what they say about "
+        f"Written by `python benchmarks/methods.py --write FOLDER` from {len(report.curves)} recorded trainings "
+        f"(`benchmarks/curves/{file}`), which learnt from the demo corpus on a processor, in minutes: what they say about "
         "long trainings on own corpora is not known. PESQ is of the search's validation clips; beside it stand the "
         f"unprocessed input with {made.beside['unprocessed']:.3f} and the teacher ({(made.teacher or {}).get('size')}) "
         f"with {made.beside['teacher']:.3f}. " + _seed_words(report.seeds),

@@ -138,7 +138,7 @@ def test_command_writes_page_and_figure_and_prints_one_object(study: Study, tmp_
     assert printed["seed_std"] == pytest.approx(0.01)
     assert printed["sections"][0]["title"] == "Which method at which size"
     page = (tmp_path / "docs" / "methods.md").read_text(encoding="utf-8")
-    assert page == markdown(study)
+    assert page == markdown(study, "curves.jsonl")
     assert "not told apart" in page
     assert (tmp_path / "docs" / "methods.png").read_bytes().startswith(b"\x89PNG")
 
