@@ -63,9 +63,9 @@ def markdown(report: Study, file: str) -> str:
     parts = [
         "# Which method at which size",
         f"Written by `python benchmarks/methods.py --write FOLDER` from {len(report.curves)} recorded trainings "
-        f"(`benchmarks/curves/{file}`), which learnt from the demo corpus on a processor, in minutes: what they say about "
-        "long trainings on own corpora is not known. PESQ is of the search's validation clips; beside it stand the "
-        f"unprocessed input with {made.beside['unprocessed']:.3f} and the teacher ({(made.teacher or {}).get('size')}) "
+        f"(`benchmarks/curves/{file}`), which learnt from the demo corpus on a processor, in minutes: what they say "
+        "about long trainings on own corpora is not known. PESQ is of the search's validation clips; beside it stand "
+        f"the unprocessed input with {made.beside['unprocessed']:.3f} and the teacher ({(made.teacher or {}).get('size')}) "
         f"with {made.beside['teacher']:.3f}. " + _seed_words(report.seeds),
         "![PESQ of KD methods against their cost](methods.png)",
     ]
