@@ -65,8 +65,8 @@ def markdown(report: Study, file: str) -> str:
         f"Written by `python benchmarks/methods.py --write FOLDER` from {len(report.curves)} recorded trainings "
         f"(`benchmarks/curves/{file}`), which learnt from the demo corpus on a processor, in minutes: what they say "
         "about long trainings on own corpora is not known. PESQ is of the search's validation clips; beside it stand "
-        f"the unprocessed input with {made.beside['unprocessed']:.3f} and the teacher ({(made.teacher or {}).get('size')}) "
-        f"with {made.beside['teacher']:.3f}. " + _seed_words(report.seeds),
+        f"the unprocessed input with {made.beside['unprocessed']:.3f} and the teacher "
+        f"({(made.teacher or {}).get('size')}) with {made.beside['teacher']:.3f}. " + _seed_words(report.seeds),
         "![PESQ of KD methods against their cost](methods.png)",
     ]
     for section in report.sections():
