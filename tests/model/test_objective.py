@@ -12,7 +12,8 @@ from model.ftjnf import FTJNF, Size
 from model.gram import Gram
 from model.objective import Objective
 from model.stft import stft
-from model.targets import TeacherBeside, layers_of
+from model.target_plan import layers_of
+from model.targets import TeacherBeside
 from model.train_config import TrainConfig
 
 CPU = torch.device("cpu")
