@@ -41,7 +41,7 @@ ENOUGH = 3
 """Finished students that a model is made of, at least."""
 RECIPES = 512
 """Recipes at most: where a space has more, or endlessly many, so many are drawn anew for each student."""
-BELIEF = 6.0
+BELIEF = 3.0
 """Scores up to which the priors count in full; with n scores beyond they are raised to the power of BELIEF / n, soon
 outweighed: Hvarfner et al. 2022, "pi-BO: Augmenting acquisition functions with user beliefs"."""
 CONFIGURATIONS = 4000
