@@ -20,12 +20,12 @@ from benchmarks.measure import Report, parser, ratio, show
 from data.errors import run_command
 from model.c_source import c_compiler, write_c
 from model.export import export_onnx
-from model.frame_time import HOP_MS, engines, frame_times
+from model.frame_time import HOP_MS, NATIVE, engines, frame_times
 from model.ftjnf import FTJNF, Size
 from model.proof import probe_frames
 from model.quantise import quantise
 
-BUILDS = {"c_o2": ("-O2",), "c_o3": ("-O3",), "c_native": ("-O3", "-march=native")}
+BUILDS = {"c_o2": ("-O2",), "c_o3": ("-O3",), "c_native": NATIVE}
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data.scene import LEVELS_DBFS
+from model.frame_time import NATIVE
 from model.ftjnf import Size
 from model.lineage import lineage
 
@@ -14,7 +15,7 @@ _ENGINES = {
     "torch": "torch, streaming",
     "onnx": "`student.onnx`, onnxruntime",
     "int8": "`student.int8.onnx`, onnxruntime",
-    "c": "`student.c`, -O3 -march=native",
+    "c": f"`student.c`, {' '.join(NATIVE)}",
     "c_portable": "`student.c`, -O3",
 }
 _LINEAGE = {
@@ -239,9 +240,9 @@ while (read_samples(input))
     student_hop(&state, input, output);  /* the hop before this one, enhanced */
 ```
 
-Compile `student.c` with `-O2` or `-O3`, and for the machine that it shall run on (`-march=native`, `-mcpu=...`): its
-loops use vector units as far as the compiler may. It needs no library and allocates nothing. `STUDENT_PREFIX` lets
-several students into one program, see `student.h`.
+Compile `student.c` with `-O2` or `-O3`, and for the machine that it shall run on (`-march=native`, `-mcpu=...`), with
+`-ffp-contract=fast`: its loops use vector units as far as the compiler may. It needs no library and allocates nothing.
+`STUDENT_PREFIX` lets several students into one program, see `student.h`.
 
 ## Feeding it frames
 

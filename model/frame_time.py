@@ -22,7 +22,11 @@ from model.proof import onnx_session
 from model.stft import BINS, HOP
 
 HOP_MS = 1000 * HOP / RATE
-C_FLAGS: Mapping[str, Sequence[str]] = {"c": ("-O3", "-march=native")}
+NATIVE: tuple[str, ...] = ("-O3", "-march=native", "-ffp-contract=fast")
+"""The fastest build for this machine. `-std=c99` alone keeps products and sums apart."""
+if platform.machine() == "x86_64":
+    NATIVE += ("-mprefer-vector-width=512",)  # gcc takes half of what the processor has
+C_FLAGS: Mapping[str, Sequence[str]] = {"c": NATIVE}
 """The builds of the C program that a student's page tells of."""
 C_PORTABLE = "c_portable", ("-O3",)
 """What is taken where the compiler knows none of them: not each has `-march=native`."""
