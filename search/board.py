@@ -62,17 +62,19 @@ class Board:
     def finished(self, number: int, trials: Sequence[Proposal]) -> None:
         """A student more: the front and the hypervolume anew and, now and then, the figures."""
         cut = results.was_cut(self.students / f"{number:04d}")
-        self.gather([replace(one, state="COMPLETE", cut=cut) if one.number == number else one for one in trials])
+        trials = [replace(one, state="COMPLETE", cut=cut) if one.number == number else one for one in trials]
+        self.gather(trials)
         when, took = self._drawn
         if time.monotonic() - when > DRAWING * took:
             self.show()
         self.hypervolume = self.volume(self.records)
         summary = {"hypervolume": self.hypervolume, "students": len(self.records)}
-        self.tracker.log_parent(summary | results.front_metrics(self.records), len(self.records))
+        ended = sum(one.state == "COMPLETE" for one in trials)  # repeats too, which change the front's figures
+        self.tracker.figures(None, summary | results.front_metrics(self.records), ended)
         for record in self.records:
             if record["trial"] == number:
                 self.beside.into(record)
-                self.tracker.log(number, results.val_metrics(record), record["epochs"] + 1)
+                self.tracker.figures(number, results.val_metrics(record), record["epochs"])
 
     def volume(self, records: Sequence[Record]) -> float:
         """The hypervolume of students, see `results.hypervolume`."""

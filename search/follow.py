@@ -109,10 +109,9 @@ class Follower(tune.Callback):
         if "stage" in result:
             metrics["stage"] = stages.get(result["stage"], 0.0)
         if self._tracker is not None:
-            # the last report, the best epoch's score, gets a step of its own: the run's latest `pesq` is that of the
-            # student that is kept
-            step = result.get("epoch", 0) + (1 if result.get("final") else 0)
-            self._tracker.log(number, metrics, step)
+            # the last report tells the best epoch's score: the run's latest `pesq` is that of the student that is kept
+            say = self._tracker.figures if result.get("final") else self._tracker.log
+            say(number, metrics, result.get("epoch", 0))
             if result.get("final"):
                 tags = {"result": result["state"], "stopped": result.get("stopped") or "no"}
                 self._tracker.tag_student(number, tags | ({"error": result["reason"]} if "reason" in result else {}))

@@ -313,9 +313,9 @@ class Session:
         tracker.tag_parent({"ended": ending.ended})
         for record, seeds in zip(front, by_number, strict=True):
             for number, scores in seeds.items():
-                tracker.log(number, {"pesq_test": scores.mean}, record["epochs"] + 1)
+                tracker.figures(number, {"pesq_test": scores.mean}, record["epochs"])
             if seeds:
-                tracker.log(record["trial"], final_metrics(record), record["epochs"] + 1)
+                tracker.figures(record["trial"], final_metrics(record), record["epochs"])
         self._print(board, ending)
         self.console.print(f"Where the time went: {self.timing.told()}")
 
@@ -331,7 +331,7 @@ class Session:
             self.console.print(f"Review:  {path}")
         for record in board.records:
             if record["trial"] in times:
-                board.tracker.log(record["trial"], {"ms_per_frame": times[record["trial"]]}, record["epochs"] + 1)
+                board.tracker.figures(record["trial"], {"ms_per_frame": times[record["trial"]]}, record["epochs"])
 
     def _tell_scored(self, done: int, of: int) -> None:
         self.signals.heed()

@@ -128,11 +128,15 @@ class Tracker:
 
     def log(self, number: int, metrics: Mapping[str, float], step: int) -> None:
         """Logs a student's metrics. Values that are not finite are dropped, and steps the store has already."""
-        self._log(number, metrics, step)
+        self._put("metrics", number, metrics, step)
 
-    def log_parent(self, metrics: Mapping[str, float], step: int) -> None:
-        """Logs metrics of the whole search, as `log` does."""
-        self._log(None, metrics, step)
+    def figures(self, number: int | None, metrics: Mapping[str, float], step: int) -> None:
+        """Sets figures of a student, or of the whole search (None), that replace what was said before.
+
+        MLflow shows a metric's value of the highest step. So a figure that differs from the one shown goes to that
+        step again, if `step` is not higher, and is shown as the later one; an equal figure is not sent again.
+        """
+        self._put("figures", number, metrics, step)
 
     def tag_student(self, number: int, tags: Mapping[str, Any]) -> None:
         """Sets tags of a student's run; those that were set to the same before are not sent again."""
@@ -198,10 +202,10 @@ class Tracker:
         command = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --backend-store-uri"
         return f"{command} {shlex.quote(uri)}"
 
-    def _log(self, number: int | None, metrics: Mapping[str, float], step: int) -> None:
+    def _put(self, kind: str, number: int | None, metrics: Mapping[str, float], step: int) -> None:
         finite = {name: float(value) for name, value in metrics.items() if _is_finite(value)}
         if finite:
-            self._outbox.put(Record("metrics", number, finite, step))
+            self._outbox.put(Record(kind, number, finite, step))
 
 
 def _reason(error: BaseException) -> str:

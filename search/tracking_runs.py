@@ -18,6 +18,7 @@ from data.errors import InputError
 from data.files import read_json, write_json
 from data.passwords import masked, without_password
 from search.outbox import Record, RefusedError
+from search.tracking_metrics import Metrics
 from search.tracking_store import artifact_folder, prepare_store, quiet
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class SearchRuns:
         self._search_id = ""
         self._name = ""
         self._client: MlflowClient
-        self._steps: dict[tuple[str, str], set[int]] = {}  # (run id, metric) -> steps the store has
+        self._metrics: Metrics
         self._uploaded: dict[str, tuple[int, int]] = {}  # path -> time and size of what was uploaded last
 
     def open(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
@@ -77,6 +78,7 @@ class SearchRuns:
         from mlflow import MlflowClient
 
         self._client = MlflowClient(self._uri)
+        self._metrics = Metrics(self._client)
         self.experiment_id = self._open_experiment()
         self._search_id = _search_id(self._folder)
         self._name = name
@@ -141,7 +143,9 @@ class SearchRuns:
             return
         run_id = self.parent if record.student is None else self._child(record.student, record.time_ms)
         if record.kind == "metrics":
-            self._log(run_id, record)
+            self._metrics.log(run_id, record)
+        elif record.kind == "figures":
+            self._metrics.figures(run_id, record)
         elif record.kind == "tags":
             self._set_tags(run_id, record.content)
         elif record.kind == "state":
@@ -181,25 +185,9 @@ class SearchRuns:
             return self._begin(number, time_ms)
         raise RefusedError(f"student {number} was never begun")
 
-    def _log(self, run_id: str, record: Record) -> None:
-        from mlflow.entities import Metric
-
-        for name in record.content:
-            if (run_id, name) not in self._steps:
-                history = self._client.get_metric_history(run_id, name)
-                self._steps[run_id, name] = {metric.step for metric in history}
-        new = {name: value for name, value in record.content.items() if record.step not in self._steps[run_id, name]}
-        # The time is the record's: sent a second time, a point is the same point and the store keeps one.
-        points = [Metric(name, value, record.time_ms, record.step) for name, value in new.items()]
-        if points:
-            self._client.log_batch(run_id, metrics=points)
-        for name in new:
-            self._steps[run_id, name].add(record.step)
-
     def _forget(self, number: int | None, run_id: str) -> None:
         """A run that has ended is asked again should anything more be logged to it: there may be a thousand of them."""
-        for key in [key for key in self._steps if key[0] == run_id]:
-            del self._steps[key]
+        self._metrics.forget(run_id)
         if number is not None and number in self.children:
             self.planned.pop(number, None)
 

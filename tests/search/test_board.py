@@ -141,6 +141,23 @@ def test_student_that_ends_by_the_time_keeps_its_checkpoint(config: SearchConfig
     assert (folder / "last.pt").exists()
 
 
+def test_front_that_a_repeat_changed_is_told_at_a_step_of_its_own(config: SearchConfig, ended: list[Proposal]) -> None:
+    told: list[tuple[int | None, dict[str, float], int]] = []
+
+    class Told(Quiet):
+        def figures(self, *what: Any) -> None:
+            told.append(what)
+
+    tracker: Any = Told()
+    again = Proposal(3, replace(ended[0].choice, repeat=1), "RUNNING", None)
+    board = Board(config, config.space(5), tracker, BESIDE)
+    board.finished(2, [*ended, again])
+    board.finished(3, [*ended, again])
+    parent = [(figures["students"], step) for number, figures, step in told if number is None]
+    assert [step for _, step in parent] == [3, 4]
+    assert parent[0][0] == parent[1][0]  # a repeat is a student's, not one more
+
+
 def test_students_that_were_stopped_early_count_for_no_patience(config: SearchConfig, ended: list[Proposal]) -> None:
     board = make(config)
     for state in ("PAUSED", "PRUNED"):

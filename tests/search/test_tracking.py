@@ -64,7 +64,7 @@ def test_a_search_is_a_parent_run_with_a_child_a_student(begin: Callable[[], Tra
         tracker.log(7, {"loss_val": 0.5 - 0.1 * epoch, "lr": 5e-4}, epoch)
     tracker.log(7, {"pesq": 1.9, "pesq_m5db": 1.4}, 2)
     tracker.tag_student(7, {"front": "yes"})
-    tracker.log_parent({"hypervolume": 0.3}, 1)
+    tracker.figures(None, {"hypervolume": 0.3}, 1)
     tracker.describe("# Front")
     tracker.end_student(7, "FINISHED")
     assert tracker.flush(LONG)
@@ -124,7 +124,7 @@ def test_a_resumed_search_continues_its_runs_and_repeats_no_step(
         first.student(number, PARAMS, f"student {number}")
         for epoch in range(3):
             first.log(number, {"loss_val": 0.5}, epoch)
-    first.log_parent({"hypervolume": 0.3}, 1)
+    first.figures(None, {"hypervolume": 0.3}, 1)
     assert first.flush(LONG)  # and then its driver is killed: no final states
 
     second = begin()
@@ -138,7 +138,7 @@ def test_a_resumed_search_continues_its_runs_and_repeats_no_step(
     for epoch in range(2, 5):
         second.log(1, {"loss_val": 0.4}, epoch)
     second.log(1, {"pesq": 1.9}, 2)  # new at a step whose loss is there already
-    second.log_parent({"hypervolume": 0.9}, 1)
+    second.figures(None, {"hypervolume": 0.3}, 1)
     second.student(2, PARAMS, "student 2")
     assert second.flush(LONG)
     run = client.get_run(second.run_id(1))
@@ -150,6 +150,33 @@ def test_a_resumed_search_continues_its_runs_and_repeats_no_step(
     assert steps(client, run.info.run_id, "pesq") == [2]
     assert [point.value for point in client.get_metric_history(parent, "hypervolume")] == [0.3]
     assert parent_of(client, second.run_id(2)) == parent
+
+
+def test_a_figure_said_later_is_the_one_shown_though_its_step_is_no_higher(
+    begin: Callable[[], Tracker], client: Any
+) -> None:
+    first = begin()
+    first.student(0, PARAMS, "student 0")
+    for epoch in (1, 2):
+        first.log(0, {"pesq": 1.0 + epoch}, epoch)
+    first.figures(0, {"pesq": 2.0}, 2)  # of its best epoch
+    first.figures(None, {"front_size": 4, "hypervolume": 0.5}, 3)
+    first.figures(None, {"front_size": 2, "hypervolume": 0.5}, 3)  # a repeat took members from the front
+    first.end_student(0, "FINISHED")
+    assert first.flush(LONG)
+    run, parent = first.run_id(0), parent_of(client, first.run_id(0))
+    assert client.get_run(run).data.metrics["pesq"] == 2.0
+    assert client.get_run(parent).data.metrics == {"front_size": 2, "hypervolume": 0.5}
+    assert steps(client, parent, "hypervolume") == [3]  # no second point for what is shown already
+
+    second = begin()  # the student had been cut short, and goes on
+    second.student(0, PARAMS, "student 0")
+    second.log(0, {"pesq": 2.5}, 3)
+    second.figures(None, {"front_size": 5}, 2)
+    assert second.flush(LONG)
+    assert client.get_run(run).data.metrics["pesq"] == 2.5
+    assert steps(client, run, "pesq") == [1, 2, 2, 3]
+    assert client.get_run(parent).data.metrics["front_size"] == 5
 
 
 def test_a_new_search_of_an_old_name_gets_runs_of_its_own(uri: str, tmp_path: Path) -> None:
@@ -356,7 +383,7 @@ def test_a_store_that_never_comes_is_given_up_when_the_search_ends(tmp_path: Pat
     tracker, warnings = Tracker("http://127.0.0.1:1", "students", tmp_path), []
     opening = threading.Thread(target=tracker.open_patiently, args=("x", {}, {}, warnings.append, (0.05, 0.05)))
     opening.start()
-    tracker.log_parent({"students": 1.0}, 1)
+    tracker.figures(None, {"students": 1.0}, 1)
     tracker.close("FINISHED", 1.0)
     opening.join(LONG)
     assert not opening.is_alive()
