@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-from collections.abc import Sequence
+import os
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from types import TracebackType
 
@@ -41,6 +43,19 @@ def _score(pair: Pair) -> float:
     return wideband_pesq(*pair)
 
 
+def _end_with_parent() -> None:
+    """Ends this worker when the process that began it is gone; one that was killed cannot tell its workers to stop."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 class PesqPool:
     """Scores clips in worker processes; with `workers=0` in this one.
 
@@ -50,13 +65,21 @@ class PesqPool:
 
     def __init__(self, workers: int = 0) -> None:
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, mp_context=context) if workers > 0 else None
+        self._pool = (
+            ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) if workers > 0 else None
+        )
+
+    def begin(self, pairs: Sequence[Pair]) -> Callable[[], list[float]]:
+        """As `scores`, but waits only when what it returns is called; with no workers all is done at once."""
+        if self._pool is None:
+            done = [_score(pair) for pair in pairs]
+            return lambda: done
+        begun = [self._pool.submit(_score, pair) for pair in pairs]
+        return lambda: [one.result() for one in begun]
 
     def scores(self, pairs: Sequence[Pair]) -> list[float]:
         """PESQ of (reference, degraded) pairs, in order; NaN where a clip cannot be scored."""
-        if self._pool is None:
-            return [_score(pair) for pair in pairs]
-        return list(self._pool.map(_score, pairs))
+        return self.begin(pairs)()
 
     def __enter__(self) -> PesqPool:
         return self

@@ -20,7 +20,7 @@ from data.array import Array
 from data.scene import SNRS_DB
 from model.allocator import release_freed_memory
 from model.ftjnf import FTJNF, REFERENCE
-from model.pesq_pool import PesqPool
+from model.pesq_pool import Pair, PesqPool
 
 UNSCORED_STOI = 1e-5
 """What pystoi returns, with a warning, for a clip with too little speech."""
@@ -162,21 +162,44 @@ def score(
         more: also SI-SDR and ESTOI.
         progress: called with the share that is done.
     """
-    pairs, si_sdr, estoi, scores = [], [], [], []
-    for index, estimate in enumerate(enhanced(enhancer, examples, device)):
-        reference = np.array(examples.target(index))
-        pairs.append((reference, estimate))
+    si_sdr, estoi, scores = [], [], []
+    for pairs in _portions(enhancer, examples, device):
         if more:
-            si_sdr.append(_si_sdr(reference, estimate))
-            estoi.append(_estoi(reference, estimate))
+            si_sdr += [_si_sdr(reference, estimate) for reference, estimate in pairs]
+            estoi += [_estoi(reference, estimate) for reference, estimate in pairs]
+        scores += pool.scores(pairs)
+        if progress is not None:
+            progress(len(scores) / len(examples))
+    return Scores(_table(scores), _table(si_sdr) if more else None, _table(estoi) if more else None)
+
+
+def begin_score(
+    enhancer: Enhancer, examples: ScoreSet, pool: PesqPool, *, device: torch.device | str = "cpu"
+) -> Callable[[], Scores]:
+    """As `score`, but returns as soon as the enhancer has run on all examples, whose PESQ the pool goes on with.
+
+    All estimates are held in memory until then.
+
+    Returns:
+        What waits for the scores.
+    """
+    begun = [pool.begin(pairs) for pairs in _portions(enhancer, examples, device)]
+    return lambda: Scores(_table([one for scores in begun for one in scores()]))
+
+
+def _portions(enhancer: Enhancer, examples: ScoreSet, device: torch.device | str) -> Iterator[list[Pair]]:
+    """Clean speech and estimate of all examples in order, some at a time."""
+    pairs: list[Pair] = []
+    for index, estimate in enumerate(enhanced(enhancer, examples, device)):
+        pairs.append((np.array(examples.target(index)), estimate))
         if len(pairs) == 4 * len(SNRS_DB) or index == len(examples) - 1:
-            scores += pool.scores(pairs)
+            yield pairs
             pairs = []
             release_freed_memory()  # clips differ in length
-            if progress is not None:
-                progress((index + 1) / len(examples))
-    table = [np.asarray(column, dtype=np.float64).reshape(-1, len(SNRS_DB)) for column in (scores, si_sdr, estoi)]
-    return Scores(table[0], table[1] if more else None, table[2] if more else None)
+
+
+def _table(scores: Sequence[float]) -> NDArray[np.float64]:
+    return np.asarray(scores, dtype=np.float64).reshape(-1, len(SNRS_DB))
 
 
 def _si_sdr(reference: NDArray[np.float32], estimate: NDArray[np.float32]) -> float:

@@ -120,7 +120,7 @@ def parser() -> CommandParser:
 
     run = p.add_argument_group("where and how long")
     run.add_argument("--time-budget", metavar="12min", help="from the start to the printed front (demo: 12min)")
-    run.add_argument("--cpus-per-trial", type=float, help="default: 1")
+    run.add_argument("--cpus-per-trial", type=float, help="default: 1; on a GPU for PESQ beside the training")
     run.add_argument("--gpus-per-trial", type=float, help="default: 0; 0.25 puts four students on a GPU")
     run.add_argument("--cache-size", metavar="20GB", help="disk for the teacher's outputs (default: 20GB)")
     run.add_argument("--keep-checkpoints", choices=KEEPS, help="front (default): weights of students that are not on "

@@ -248,6 +248,7 @@ class Session:
             students=board.students, cache=self.cache, data=config.data, sets=sets.folders,
             train=replace(config.train, epochs=epochs), teacher=None if teacher is None else teacher.path,
             score_every=config.score_every, gpu=config.gpus_per_trial > 0, deadline=deadline,
+            pesq_workers=max(1, int(config.cpus_per_trial)) if config.gpus_per_trial > 0 else 0,
             stored=ground.plan(None if teacher is None else teacher.net.size, sets), rungs=ground.rungs(epochs),
         )  # fmt: skip
         taught = teacher_params(job.teacher)

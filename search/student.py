@@ -20,15 +20,15 @@ from data.plan import DataPlan, open_sets
 from model.distill import METHODS
 from model.epoch import EpochRecord
 from model.ftjnf import FTJNF
-from model.pesq_pool import PesqPool
 from model.precision import choose_device
-from model.score import Scores, network_enhancer, score
+from model.score import Scores
 from model.slicing import cut, importance, rule_for
 from model.target_plan import WHOLE, TargetPlan
 from model.train import Training
 from model.train_config import TrainConfig
 from model.weights import load_network
 from search.history import read_history
+from search.judge import Judge
 from search.space import Choice
 from search.stored import teachers
 from search.timing import write_span
@@ -50,6 +50,8 @@ class StudentJob:
         stored: what of the teacher's outputs is stored for all students.
         deadline: `time.time()` after which a student ends with its epoch; None for no limit.
         rungs: epochs of a stage after which a student is scored and reports a `rung`, see `search.halving`.
+        pesq_workers: processes of each student that score it beside its training, see `search.judge`. Its epochs are
+            reported one later then, but for the rungs.
     """
 
     students: Path
@@ -63,6 +65,7 @@ class StudentJob:
     stored: TargetPlan = WHOLE
     deadline: float | None = None
     rungs: tuple[int, ...] = ()
+    pesq_workers: int = 0
 
     def folder(self, number: int) -> Path:
         """Of one student."""
@@ -165,38 +168,45 @@ def run_student(
         if record.epoch not in told:
             _tell(folder, epoch_metrics(record, seconds), report)
     rungs = rungs_of(job.rungs, config)
-    before, scoring = seconds + sum(one.seconds for one in unscored), 0.0
+    before = seconds + sum(one.seconds for one in unscored)
     scored: tuple[int, Scores] | None = None
+    waiting: tuple[EpochRecord, dict[str, Any], Callable[[], Scores] | None] | None = None
     stopped = ""
-    with PesqPool(0) as pool:
+    with Judge(sets.score_val, device, job.pesq_workers) as judge:
 
-        def judge(network: FTJNF) -> Scores:
-            nonlocal scoring
-            started = time.monotonic()
-            scores = score(network_enhancer(network.to(device)), sets.score_val, pool, device=device)
-            scoring += time.monotonic() - started
-            return scores
+        def tell() -> None:
+            nonlocal scored, waiting
+            if waiting is None:
+                return
+            (record, line, ready), waiting = waiting, None
+            if ready is not None:
+                scores = ready()
+                if record.best:
+                    scored = (record.epoch, scores)
+                line |= score_metrics(scores)
+            if "rung" in line:
+                write_span(folder, began, seconds - before, judge.seconds)  # it may end with this report
+            _tell(folder, line, report)
 
         for record in chain(unscored, () if training.finished else training):
+            tell()  # of the epoch before, which was scored beside this one
             seconds += record.seconds
             _check_loss(number, record)
             line = epoch_metrics(record, seconds)
             rung = rungs.get((record.stage, record.epoch_in_stage))
             due = record.epoch_in_stage % job.score_every == 0 or rung is not None
-            if record.output_trained and due and not record.done:
-                scores = judge(_snapshot(training))
-                if record.best:
-                    scored = (record.epoch, scores)
-                line |= score_metrics(scores)
+            ready = judge.begin(_snapshot(training)) if record.output_trained and due and not record.done else None
             late = job.deadline is not None and time.time() > job.deadline and not record.done
             # who is stopped by the time shall not wait for another decision: it is scored as it is
             if rung is not None and not record.done and not late:
                 line["rung"] = rung
-                write_span(folder, began, seconds - before, scoring)  # it may end with this report
-            _tell(folder, line, report)
+            waiting = (record, line, ready)
+            if ready is None or late or "rung" in line or not judge.beside:
+                tell()
             if late:
                 stopped = "time"
                 break
+        tell()
         last = training.history[-1]
         in_last_stage = last.stage == config.stages[-1].name  # only its best epoch is kept as best.safetensors
         best_epoch = max((r.epoch for r in training.history if r.best and r.stage == last.stage), default=0)
@@ -211,7 +221,7 @@ def run_student(
             result = {"state": "PRUNED"}
     result |= {"epoch": last.epoch, "best_epoch": best_epoch, "seconds": seconds, "final": True, "stopped": stopped}
     write_json(folder / "result.json", plain(result))
-    write_span(folder, began, seconds - before, scoring)
+    write_span(folder, began, seconds - before, judge.seconds)
     report(result)
     return result
 

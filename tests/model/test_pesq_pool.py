@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,3 +63,44 @@ def test_pool_gives_the_same_scores_in_order_as_no_pool(speech):
     np.testing.assert_array_equal(scores, expected)
     assert len(set(expected[:3])) == 3
     assert math.isnan(scores[3])
+
+
+def test_what_is_begun_goes_on_while_others_work_and_is_there_when_asked_for(speech):
+    pairs = [(speech, speech + noise(speech, gain)) for gain in (1e-3, 1e-2)]
+    with PesqPool(1) as pool:
+        first, second = pool.begin(pairs), pool.begin(pairs[:1])
+        assert second() == first()[:1]
+        assert first() == PesqPool(0).scores(pairs)
+
+
+def test_workers_do_not_outlive_a_process_that_is_killed(tmp_path: Path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import multiprocessing, time\n"
+        "import numpy as np\n"
+        "from model.pesq_pool import PesqPool\n"
+        "if __name__ == '__main__':\n"
+        "    pool = PesqPool(1)\n"
+        "    pool.scores([(np.zeros(10, np.float32), np.zeros(10, np.float32))])\n"
+        "    print(*[child.pid for child in multiprocessing.active_children()], flush=True)\n"
+        "    time.sleep(100)\n"
+    )
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, str(program)], cwd=root, stdout=subprocess.PIPE, text=True,
+                          env=os.environ | {"PYTHONPATH": str(root)}) as process:  # fmt: skip
+        assert process.stdout is not None
+        (worker,) = map(int, process.stdout.readline().split())
+        assert running(worker)
+        process.send_signal(signal.SIGKILL)
+    until = time.monotonic() + 20
+    while running(worker) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not running(worker)
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

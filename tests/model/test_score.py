@@ -14,7 +14,7 @@ from data.array import Array
 from data.examples import SetSpec, build_set
 from data.scene import SNRS_DB, Scene, render
 from model.pesq_pool import PesqPool
-from model.score import Scores, delay_and_sum, enhanced, network_enhancer, score, unprocessed
+from model.score import Scores, begin_score, delay_and_sum, enhanced, network_enhancer, score, unprocessed
 
 NAN = math.nan
 CROSS = Array.parse("cross")
@@ -147,6 +147,17 @@ def test_network_is_scored_in_evaluation_mode_by_its_own_estimate(tiny_sets, net
     noisy, _ = tiny_sets.score.batch([0])
     with torch.no_grad():
         torch.testing.assert_close(enhancer(noisy), net.enhance(noisy))
+
+
+def test_scores_that_were_begun_are_those_of_the_network_as_it_was_then(tiny_sets, network):
+    net = network()
+    with PesqPool(1) as pool:
+        ready = begin_score(network_enhancer(net), tiny_sets.score, pool)
+        expected = score(network_enhancer(net), tiny_sets.score, PesqPool(0))
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.zero_()
+        np.testing.assert_array_equal(ready().pesq, expected.pesq)
 
 
 def test_training_goes_on_after_scoring(tiny_sets, network):

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import model.objective
+import search.judge
 import search.stored
 import search.student
 from data.errors import InputError
@@ -274,7 +275,7 @@ def test_epoch_that_was_trained_but_not_reported_is_scored_and_reported_later(
     *expected, _ = run(whole, choice)
     assert (expected[0]["epoch"], expected[0]["rung"]) == (1, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(search.student, "score", killed)  # after the checkpoint, before the report
+        patch.setattr(search.judge, "begin_score", killed)  # after the checkpoint, before the report
         with pytest.raises(Killed):
             run_student(job, 0, choice, lambda report: None)
     assert not (job.folder(0) / "history.jsonl").exists()
@@ -282,6 +283,33 @@ def test_epoch_that_was_trained_but_not_reported_is_scored_and_reported_later(
     for name in ("epoch", "rung", "pesq"):
         assert [report.get(name) for report in again] == [report.get(name) for report in expected]
         assert [line.get(name) for line in history(job)] == [report.get(name) for report in expected]
+
+
+def test_student_scored_beside_its_training_is_the_same_and_waits_at_rungs_alone(make_job: Job, tmp_path: Path) -> None:
+    here = make_job(tmp_path / "here", rungs=(1,))
+    beside = replace(here, students=tmp_path / "beside", pesq_workers=1)
+    told_of, trained = [], []
+
+    def report(metrics: Report) -> None:
+        told_of.append(metrics)
+        trained.append(torch.load(beside.folder(0) / "last.pt", weights_only=True)["history"][-1]["epoch"])
+
+    expected = run(here, LINEAR)
+    run_student(beside, 0, LINEAR, report)
+    for name in ("epoch", "stage", "loss_train", "pesq", "pesq_0_db", "rung", "state", "best_epoch", "final"):
+        assert [one.get(name) for one in told_of] == [one.get(name) for one in expected], name
+    assert [one.get("rung") for one in told_of[:2]] == [0, None]
+    assert trained[:3] == [1, 3, 4], "the rung at once; what needs no decision while the next epoch is trained"
+    assert best_weights(beside) == best_weights(here)
+
+
+def test_student_scored_beside_its_training_and_killed_loses_no_score(make_job: Job, tmp_path: Path) -> None:
+    whole, killed = make_job(tmp_path / "whole"), make_job(tmp_path / "killed", pesq_workers=1)
+    run(whole, NONE)
+    run(killed, NONE, kill_after=1)
+    run(killed, NONE)
+    told = {line["epoch"]: line.get("pesq") for line in history(killed)}
+    assert told == {line["epoch"]: line.get("pesq") for line in history(whole)}
 
 
 def test_line_of_the_history_that_a_crash_has_torn_is_told_again(make_job: Job, tmp_path: Path) -> None:
@@ -479,7 +507,7 @@ def test_student_whose_output_cannot_be_scored_has_failed(
     make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = Scores(np.full((2, 5), math.nan))
-    monkeypatch.setattr(search.student, "score", lambda *_, **__: nothing)
+    monkeypatch.setattr(search.judge, "begin_score", lambda *_, **__: lambda: nothing)
     job = make_job(tmp_path)
     final = run(job, NONE)[-1]
     assert (final["state"], final["unscored"]) == ("FAIL", 10)
