@@ -39,6 +39,7 @@ from model.macs import Budget, gmac_per_s, mmac_per_frame, paper_gmac
 from model.score import Enhancer, delay_and_sum, network_enhancer, unprocessed
 from model.stft import BINS
 from model.weights import load_network
+from search.tracking_store import OWN_SERVER, run_address
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,9 @@ Evidence = dict[str, Any]
 
 COUNTED_DB = 0.0
 """SNR of the paper's Figure 4."""
-OWN_MLFLOW = "http://127.0.0.1:5000"
-"""Where `mlflow ui` shows a store, unless it is told another port."""
+
+ANY_RUN = "{run}"
+"""In the place of a run's id in an address."""
 
 
 def gather(folder: Path, examples: ExampleSet | None = None, silent: str = "") -> Evidence:
@@ -289,8 +291,8 @@ def _remarks(folder: Path) -> list[str]:
 def _tracking(folder: Path) -> dict[str, Any]:
     """Where the search stands in MLflow.
 
-    `runs` is an address that a run's id completes: of its server, or of MLflow on the reader's own machine, which
-    `command` starts. `open` is the search's page on a server.
+    `runs` is the address of a run with `ANY_RUN` in the place of its id: on its server, or in MLflow on the reader's
+    own machine, which `command` starts. `open` is the search's page on a server.
     """
     try:
         told = read_json(folder / "tracking.json")
@@ -298,8 +300,9 @@ def _tracking(folder: Path) -> dict[str, Any]:
     except (InputError, AttributeError):
         page, experiment = "", None
     if re.match("https?://", page) is None:
-        own = f"{OWN_MLFLOW}/#/experiments/{experiment}/runs/" if page and experiment else None
+        own = run_address(OWN_SERVER, experiment, ANY_RUN) if page and experiment else None
         return {"runs": own, "open": None, "command": without_password(page) or None}
     address = re.sub("//[^/@]*@", "//", page)  # a reader has a name and password of their own
-    runs = address.rpartition("/")[0] + "/" if "/runs/" in address else None
+    server, _, _ = address.partition("/#/")
+    runs = run_address(server, str(experiment), ANY_RUN) if experiment else None
     return {"runs": runs, "open": address, "command": None}

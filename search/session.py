@@ -321,7 +321,8 @@ class Session:
         self.console.print(f"Where the time went: {self.timing.told()}")
 
     def _print(self, board: Board, ending: Ending) -> None:
-        page = board.tracker.page()
+        own = board.tracker.own_page()
+        page = board.tracker.page() + (f"\n         and then {own}" if own else "")
         print_front(self.console, self.config, board.records, board.beside, ending, page, self.started)
 
     def _review(self, sets: Sets, board: Board) -> None:

@@ -18,7 +18,7 @@ from data.errors import InputError
 from data.passwords import without_password
 from search.outbox import Outbox, Record
 from search.tracking_runs import SearchRuns, first_line
-from search.tracking_store import USABLE, absolute_uri, quiet
+from search.tracking_store import OWN_SERVER, USABLE, absolute_uri, quiet, run_address
 
 State = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -196,11 +196,18 @@ class Tracker:
         """The address of the search on its MLflow server, or the command that opens MLflow on the store."""
         uri = without_password(self._uri)
         if uri.startswith(("http://", "https://")):
-            path = f"/#/experiments/{self._runs.experiment_id}/runs/{self._runs.parent}" if self._runs.parent else ""
-            return uri.rstrip("/") + path
+            return (
+                run_address(uri, self._runs.experiment_id, self._runs.parent) if self._runs.parent else uri.rstrip("/")
+            )
         # Without its job runner and with one worker, MLflow is two processes rather than ten, and up in half the time.
         command = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --backend-store-uri"
         return f"{command} {shlex.quote(uri)}"
+
+    def own_page(self) -> str | None:
+        """Where the command of `page` shows the search on this machine; None where a server does."""
+        if self.page().startswith(("http://", "https://")) or not self._runs.parent:
+            return None
+        return run_address(OWN_SERVER, self._runs.experiment_id, self._runs.parent)
 
     def _put(self, kind: str, number: int | None, metrics: Mapping[str, float], step: int) -> None:
         finite = {name: float(value) for name, value in metrics.items() if _is_finite(value)}

@@ -53,6 +53,18 @@ def quiet() -> Iterator[None]:
         _silenced.now = before
 
 
+VIEW = "?workflowType=machine_learning"
+"""Without it MLflow opens in the mode that it was in last, on a new machine that for language models."""
+
+OWN_SERVER = "http://127.0.0.1:5000"
+"""Where `mlflow ui` shows a store, unless it is told another port."""
+
+
+def run_address(server: str, experiment: str, run: str) -> str:
+    """The address of a run's page on an MLflow server."""
+    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs/{run}{VIEW}"
+
+
 def default_uri(storage: Path) -> str:
     """The SQLite store of a storage folder: `sqlite:///<folder>/mlflow.db`."""
     return f"{_SQLITE}{Path(storage).absolute() / 'mlflow.db'}"

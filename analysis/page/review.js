@@ -26,7 +26,7 @@ function told(student) {
   return lines;
 }
 
-const page = (student) => data.tracking.runs && student.mlflow_run_id ? data.tracking.runs + student.mlflow_run_id : null;
+const page = (student) => data.tracking.runs && student.mlflow_run_id ? data.tracking.runs.replace("{run}", student.mlflow_run_id) : null;
 
 function pick(student) {
   const panel = document.getElementById("chosen"), lines = told(student), link = page(student);

@@ -9,6 +9,7 @@ from analysis.evidence import gather
 from data.errors import InputError
 from data.examples import ExampleSet
 from data.files import read_json, write_json
+from search.tracking_store import VIEW
 
 
 def test_everything_is_gathered_as_json_has_it(run_folder: Path, scored_set: ExampleSet) -> None:
@@ -49,10 +50,10 @@ def test_what_else_a_search_varied_is_shown_with_the_student(run_folder: Path) -
 
 
 def test_runs_are_found_on_a_server(run_folder: Path) -> None:
-    assert gather(run_folder)["tracking"]["runs"] == "http://mlflow.example/#/experiments/3/runs/"
+    assert gather(run_folder)["tracking"]["runs"] == f"http://mlflow.example/#/experiments/3/runs/{{run}}{VIEW}"
     page = "https://me:***@mlflow.example/#/experiments/3/runs/parent"
-    write_json(run_folder / "tracking.json", {"page": page})
-    assert gather(run_folder)["tracking"]["runs"] == "https://mlflow.example/#/experiments/3/runs/"
+    write_json(run_folder / "tracking.json", {"experiment_id": "3", "page": page})
+    assert gather(run_folder)["tracking"]["runs"] == f"https://mlflow.example/#/experiments/3/runs/{{run}}{VIEW}"
     assert gather(run_folder)["tracking"]["command"] is None
 
 
@@ -60,7 +61,7 @@ def test_runs_in_a_store_without_server_are_found_where_its_command_shows_them(r
     command = "mlflow ui --backend-store-uri sqlite:///runs/mlflow.db"
     write_json(run_folder / "tracking.json", {"experiment_id": "3", "page": command})
     assert gather(run_folder)["tracking"] == {
-        "runs": "http://127.0.0.1:5000/#/experiments/3/runs/", "open": None, "command": command,
+        "runs": f"http://127.0.0.1:5000/#/experiments/3/runs/{{run}}{VIEW}", "open": None, "command": command,
     }  # fmt: skip
     write_json(run_folder / "tracking.json", {"page": command})
     assert gather(run_folder)["tracking"] == {"runs": None, "open": None, "command": command}

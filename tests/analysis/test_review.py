@@ -231,7 +231,7 @@ def test_of_students_that_overlap_the_nearest_is_shown(run_folder: Path, evidenc
 def test_a_click_goes_to_the_run_on_a_server(shown: Path, chromium: Page) -> None:
     chromium.open(shown)
     assert chromium.run("document.querySelector('#pareto .hit[data-trial=\"2\"]').closest('a').href.baseVal") == (
-        "http://mlflow.example/#/experiments/3/runs/run2"
+        "http://mlflow.example/#/experiments/3/runs/run2?workflowType=machine_learning"
     )
 
 
@@ -240,11 +240,11 @@ def test_without_a_server_a_click_goes_to_mlflow_on_this_machine_and_tells_its_c
     run_folder: Path, evidence: Evidence, chromium: Page
 ) -> None:
     command = "mlflow ui --backend-store-uri sqlite:///x.db"
-    runs = "http://127.0.0.1:5000/#/experiments/3/runs/"
+    runs = "http://127.0.0.1:5000/#/experiments/3/runs/{run}?workflowType=machine_learning"
     evidence["tracking"] = {"runs": runs, "open": None, "command": command}
     chromium.open(write_review(run_folder, evidence))
     assert chromium.run("document.querySelector('#pareto .hit[data-trial=\"2\"]').closest('a').href.baseVal") == (
-        f"{runs}run2"
+        runs.replace("{run}", "run2")
     )
     chromium.hover("#pareto .hit[data-trial='2']")
     # nothing listens there: the click must not leave the page

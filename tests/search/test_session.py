@@ -221,7 +221,7 @@ def test_the_review_goes_to_mlflow_with_the_times_of_the_front(opened: Open, mon
     sets: Any = type("Sets", (), {"score_test": None})
     board: Any = SimpleNamespace(records=records, tracker=Noted())
     session._review(sets, board)
-    assert told == [("artifact", page), ("log", 4, {"ms_per_frame": 1.25}, 7)]
+    assert told == [("artifact", page), ("figures", 4, {"ms_per_frame": 1.25}, 6)]
     assert isinstance(session.console.file, io.StringIO)
     assert f"Review:  {page}" in session.console.file.getvalue()
 

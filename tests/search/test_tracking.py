@@ -96,6 +96,8 @@ def test_the_run_folder_tells_where_the_search_is_shown(
     assert parent.info.experiment_id == noted["experiment_id"]
     assert parent.data.tags["search_id"] == noted["search_id"]
     assert noted["page"] == tracker.page()
+    run = f"/#/experiments/{noted['experiment_id']}/runs/{noted['parent_run_id']}?workflowType=machine_learning"
+    assert tracker.own_page() == f"http://127.0.0.1:5000{run}"
     again = begin()
     assert read_json(tmp_path / "runs" / "demo" / "tracking.json") == noted
     assert again.page() == tracker.page()
@@ -403,3 +405,4 @@ def test_page_is_a_command_for_a_file_and_a_link_for_a_server(tmp_path: Path) ->
     assert command.startswith("MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --backend-store-uri ")
     assert command.endswith(f"'sqlite:///{tmp_path}/a b/mlflow.db'")
     assert Tracker("http://me:secret@server:5000/", "students", tmp_path / "demo").page() == "http://me:***@server:5000"
+    assert Tracker("http://server:5000/", "students", tmp_path / "demo").own_page() is None
