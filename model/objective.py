@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model.distill import METHODS, Stage, TermScales, soft_terms
+from model.distill import METHODS, TermScales, soft_terms
 from model.ftjnf import FTJNF, Activations, apply_mask
 from model.losses import hard_loss
 from model.precision import arithmetic
+from model.schedule import Stage
 from model.targets import Teacher
 from model.train_config import TrainConfig
 

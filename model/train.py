@@ -24,12 +24,13 @@ from data.examples import Examples
 from data.files import text_digest
 from model.allocator import release_freed_memory
 from model.checkpoint import read_checkpoint, write_checkpoint
-from model.distill import METHODS, Stage, total_loss
+from model.distill import METHODS, total_loss
 from model.epoch import EpochRecord, Progress
 from model.ftjnf import FTJNF
 from model.nested import slice_of_step, train_slice
 from model.objective import Objective
 from model.plateau import Plateau
+from model.schedule import Stage
 from model.stft import stft
 from model.targets import Teacher
 from model.train_config import TrainConfig

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from data.errors import InputError
-from model.distill import Stage, plan, stage_epochs
 from model.ftjnf import Size
 from model.gram import Gram
 from model.precision import ARITHMETICS
+from model.schedule import Stage, plan, stage_epochs
 
 LR_SCHEDULES = ("plateau", "cosine")
 STARTS = ("random", "slice", "weights")
@@ -23,7 +23,7 @@ class TrainConfig:
     Args:
         size: of the network.
         method: KD method, a key of `model.distill.METHODS`.
-        schedule: alpha schedule, a key of `model.distill.SCHEDULES`.
+        schedule: alpha schedule, a key of `model.schedule.SCHEDULES`.
         init: "random", "slice" of the teacher, or "weights" of a file; here only told, the caller gives the start.
         alpha: of the schedule `constant`.
         ramp: share of the stage's epochs that the ramps of `linear` and `cosine` take; None for half.

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from data.errors import InputError
-from model.distill import METHODS, SCHEDULES
+from model.distill import METHODS
 from model.gram import Form, Normalise
+from model.schedule import SCHEDULES
 
 Option = float | str
 

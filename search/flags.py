@@ -14,9 +14,10 @@ from data.errors import InputError
 from data.flags import CommandParser, add_data_arguments, data_plan, with_budget
 from data.plan import DataPlan
 from data.units import parse_duration, parse_size
-from model.distill import METHODS, SCHEDULES
+from model.distill import METHODS
 from model.macs import Budget
 from model.precision import PRECISIONS, choose_device, choose_precision
+from model.schedule import SCHEDULES
 from model.train_config import LR_SCHEDULES
 from search.config import KEEPS, SearchConfig
 from search.preset import PRESETS

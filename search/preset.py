@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from data.plan import DataPlan
-from model.distill import METHODS, SCHEDULES
+from model.distill import METHODS
 from model.ftjnf import Size
+from model.schedule import SCHEDULES
 from model.train_config import TrainConfig
 from search.dimensions import Dimension
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
-from model.distill import METHODS, SCHEDULES
+from model.distill import METHODS
 from model.ftjnf import TABLE_1, Size
 from model.macs import COSTS, Budget, paper_gmac
+from model.schedule import SCHEDULES
 from search.choice import Choice
 from search.dimensions import Dimension
 from search.priors import FIELDS, PriorsName, weight

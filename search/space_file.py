@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 from data.errors import InputError
-from model.distill import METHODS, SCHEDULES
+from model.distill import METHODS
+from model.schedule import SCHEDULES
 from search.dimensions import SETTINGS, Dimension
 from search.space import INITS, parse_sizes
 

@@ -11,9 +11,10 @@ import torch
 from data.examples import ExampleSet
 from data.plan import Sets
 from data.units import amount
-from model.distill import METHODS, SCHEDULES
+from model.distill import METHODS
 from model.fresh_targets import FreshTargets, fresh_folder
 from model.ftjnf import FTJNF, Size
+from model.schedule import SCHEDULES
 from model.stft import frames
 from model.target_plan import POSITION_SETS, TargetPlan, layers_of, plan_targets
 from model.target_room import drop_oldest, in_use

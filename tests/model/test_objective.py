@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.distill import Stage, plan
 from model.ftjnf import FTJNF, Size
 from model.gram import Gram
 from model.objective import Objective
+from model.schedule import Stage, plan
 from model.stft import stft
 from model.target_plan import layers_of
 from model.targets import TeacherBeside

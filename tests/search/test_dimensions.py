@@ -7,8 +7,9 @@ from dataclasses import fields
 import pytest
 
 from data.errors import InputError
-from model.distill import METHODS, SCHEDULES
+from model.distill import METHODS
 from model.ftjnf import Size
+from model.schedule import SCHEDULES
 from model.train_config import TrainConfig
 from search.dimensions import SETTINGS, Dimension
 from search.space import Choice

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from model.distill import METHODS, SCHEDULES
+from model.distill import METHODS
+from model.schedule import SCHEDULES
 from search.preset import PRESETS
 
 

@@ -6,8 +6,9 @@ from dataclasses import fields
 
 import pytest
 
-from model.distill import METHODS, SCHEDULES
+from model.distill import METHODS
 from model.ftjnf import TABLE_1
+from model.schedule import SCHEDULES
 from search.dimensions import SETTINGS
 from search.priors import FINDINGS, KD_HELPS, band, weight
 from search.space import INITS, Choice
