@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +24,8 @@ RECORDED = Path(__file__).parent / "curves" / "demo.jsonl"
 DRAWS = 4000
 """Resamples of bootstrap intervals."""
 
-STANDARD = {"lr": 1e-3, "batch": 4, "precision": "bf16", "lr_schedule": "cosine"}
-"""Settings of the trainings that the surface is fitted to; others were recorded to compare with them."""
+SETTINGS = ("lr", "batch", "precision", "lr_schedule")
+"""Of a training; those of most curves are the usual ones, others were recorded to compare with them."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,9 @@ class Curve:
         """Cost on the paper's axis."""
         return paper_gmac(self.choice.size)
 
-    @property
-    def standard(self) -> bool:
-        """Whether it was trained by the settings that the surface is for."""
-        return all(self.train[name] == value for name, value in STANDARD.items())
+    def has(self, settings: Mapping[str, Any]) -> bool:
+        """Whether it was trained by these settings."""
+        return all(self.train[name] == value for name, value in settings.items())
 
     @cached_property
     def last_stage(self) -> NDArray[np.float64]:
@@ -138,6 +138,17 @@ def vars_of(curve: Curve) -> dict[str, Any]:
     """The fields of a curve as JSON has them."""
     names = Curve.__dataclass_fields__
     return {name: getattr(curve, name) for name in names} | {"choice": vars(curve.choice)}
+
+
+def usual_settings(curves: Sequence[Curve]) -> dict[str, Any]:
+    """`SETTINGS` of most of the curves, of which there must be one."""
+    counted = Counter(tuple(curve.train[name] for name in SETTINGS) for curve in curves)
+    return dict(zip(SETTINGS, counted.most_common(1)[0][0], strict=True))
+
+
+def usual(curves: Sequence[Curve]) -> list[Curve]:
+    """The curves of the settings that most of them have."""
+    return [curve for curve in curves if curve.has(usual_settings(curves))] if curves else []
 
 
 def read_curves(path: Path = RECORDED) -> list[Curve]:

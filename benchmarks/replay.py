@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.curve import Curve
+from benchmarks.curve import Curve, usual
 from benchmarks.surface import Floats
 from data.errors import InputError
 from model.ftjnf import Size
@@ -18,7 +18,7 @@ class Replay:
     """A surface of the recorded configurations alone; see `benchmarks.surface.PesqSurface`.
 
     Args:
-        curves: recorded ones; those of standard settings are used.
+        curves: recorded ones; those of the settings that most have are used.
 
     Raises:
         InputError: there are none.
@@ -26,13 +26,12 @@ class Replay:
 
     def __init__(self, curves: Sequence[Curve]) -> None:
         self._curves: dict[tuple[str, str, str, int], list[Curve]] = {}
-        for curve in curves:
-            if curve.standard:
-                choice = curve.choice
-                key = (str(choice.size), choice.kd_method, choice.init, curve.train["epochs"])
-                self._curves.setdefault(key, []).append(curve)
+        for curve in usual(curves):
+            choice = curve.choice
+            key = (str(choice.size), choice.kd_method, choice.init, curve.train["epochs"])
+            self._curves.setdefault(key, []).append(curve)
         if not self._curves:
-            raise InputError("no curve of standard settings was recorded; run: python benchmarks/record.py RUN")
+            raise InputError("no curve was recorded; run: python benchmarks/record.py RUN")
         first = next(iter(self._curves.values()))[0]
         self.unprocessed = float(first.beside["unprocessed"] or 1.0)
         self.teacher = float(first.beside["teacher"] or self.unprocessed + 1.0)

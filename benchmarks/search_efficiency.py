@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 from optuna.samplers import NSGAIISampler
 
-from benchmarks.curve import read_curves
+from benchmarks.curve import read_curves, usual
 from benchmarks.efficiency_plot import plot
 from benchmarks.efficiency_table import BASELINES, Outcome, print_table, ratios_of, table
 from benchmarks.held import HeldSurface
@@ -240,7 +240,7 @@ def _recorded_sizes(replay: Replay, init: str, budget: Budget, epochs: int) -> t
 
 def _recorded_epochs() -> int:
     """Epochs a stage that most configurations were recorded with."""
-    return statistics.mode(curve.train["epochs"] for curve in read_curves() if curve.standard)
+    return statistics.mode(curve.train["epochs"] for curve in usual(read_curves()))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.series import method_order, style
 from benchmarks.comparison import Difference, SeedSpread, compare, mean_pesq
-from benchmarks.curve import STANDARD, Curve
+from benchmarks.curve import Curve, usual_settings
 
 SHORT, LONG = 5, 10
 """Epochs a stage that were recorded."""
@@ -44,6 +44,7 @@ class Study:
 
     def __init__(self, curves: Sequence[Curve]) -> None:
         self.curves = list(curves)
+        self.settings = usual_settings(curves)
         self.seeds = SeedSpread.of(curves)
         sizes = {str(curve.choice.size): curve.choice.size for curve in sorted(curves, key=lambda curve: curve.gmac)}
         self.sizes = list(sizes)
@@ -52,13 +53,13 @@ class Study:
     def group(
         self, size: str, method: str = "none", init: str = "slice", epochs: int = SHORT, **other: Any
     ) -> list[Curve]:
-        """The repeats of one configuration; settings that are not named are the standard ones."""
-        settings = STANDARD | {"epochs": epochs} | other
+        """The repeats of one configuration; settings that are not named are those of most curves."""
+        settings = self.settings | {"epochs": epochs} | other
         return [
             curve
             for curve in self.curves
             if (str(curve.choice.size), curve.choice.kd_method, curve.choice.init) == (size, method, init)
-            and all(curve.train[name] == value for name, value in settings.items())
+            and curve.has(settings)
         ]
 
     def sections(self) -> list[Section]:
@@ -154,12 +155,12 @@ class Study:
 
     def rates(self) -> Section:
         """Other learning rates."""
-        rates = sorted({curve.train["lr"] for curve in self.curves} - {STANDARD["lr"]})
+        rates = sorted({curve.train["lr"] for curve in self.curves} - {self.settings["lr"]})
 
         def at(rate: float) -> Callable[[str], tuple[list[Curve], list[Curve]]]:
             return lambda size: (self.group(size, lr=rate), self.group(size))
 
-        options = [(f"{rate:g}", f"{STANDARD['lr']:g}", at(rate)) for rate in rates]
+        options = [(f"{rate:g}", f"{self.settings['lr']:g}", at(rate)) for rate in rates]
         return self._settings("Learning rate", f"Without KD, slices, {SHORT} epochs.", options)
 
     def precision(self) -> Section:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.curve import RECORDED, Curve, read_curves, repeats
+from benchmarks.curve import RECORDED, Curve, read_curves, repeats, usual
 from benchmarks.hull import convex_hull
 from benchmarks.seed_noise import seed_noise
 from benchmarks.surface import FITTED, Floats, Noise, Surface
@@ -118,12 +118,12 @@ def fit(curves: Sequence[Curve]) -> Surface:
     """The surface of some curves.
 
     Raises:
-        InputError: there are fewer than three configurations of standard settings, or PESQ falls with their MACs.
+        InputError: there are fewer than three configurations of the usual settings, or PESQ falls with their MACs.
     """
-    used = [curve for curve in curves if curve.standard and curve.choice.init in TAUS]
+    used = [curve for curve in usual(curves) if curve.choice.init in TAUS]
     groups = repeats(used)
     if len(groups) < 3:
-        raise InputError(f"{len(groups)} configurations of standard settings are too few for a surface; record more")
+        raise InputError(f"{len(groups)} configurations of the usual settings are too few for a surface; record more")
     points = Points.of(used)
     inits = tuple(name for name in TAUS if any(curve.choice.init == name for curve in used))
     fits = [fit_form(points, form, inits) for form in FORMS]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.curve import read_curves
+from benchmarks.curve import read_curves, usual
 from benchmarks.hull import convex_hull, inside
 from benchmarks.replay import Replay
 from benchmarks.seed_noise import seed_noise
@@ -226,7 +226,7 @@ def test_two_stage_kd_costs_a_stage_before_its_last():
 
 def test_the_surface_of_the_project_is_that_of_its_recorded_curves():
     recorded, surface = read_curves(), Surface.read()
-    used = [curve for curve in recorded if curve.standard]
+    used = usual(recorded)
     assert surface.quality["trainings"] == len(used)
     assert {curve.choice.kd_method for curve in used} == set(surface.methods)
     assert not any(surface.extrapolates(curve.choice.size, curve.train["epochs"]) for curve in used)
