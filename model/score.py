@@ -102,6 +102,16 @@ class Scores:
     si_sdr: NDArray[np.float64] | None = None
     estoi: NDArray[np.float64] | None = None
 
+    @classmethod
+    def joined(cls, parts: Sequence[Scores]) -> Scores:
+        """Those of several portions of clips, in order; a measure that one of them lacks is left out."""
+
+        def tables(name: str) -> NDArray[np.float64] | None:
+            values = [getattr(part, name) for part in parts]
+            return None if any(value is None for value in values) else np.concatenate(values)
+
+        return cls(np.concatenate([part.pesq for part in parts]), tables("si_sdr"), tables("estoi"))
+
     @property
     def unscored(self) -> int:
         """How many of the clips at all SNRs PESQ could not score."""

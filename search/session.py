@@ -35,7 +35,7 @@ from search.ray_session import Machine, start_ray, stop_ray
 from search.report import draw_review, print_front, write_report
 from search.resume import check_trials, more_of
 from search.run_folder import JOURNAL, RunFolder
-from search.scoring import Scorer
+from search.scoring import Scorer, Share
 from search.signals import Signals
 from search.space import Space
 from search.stopping import Ended
@@ -238,7 +238,8 @@ class Session:
         """Trains the students and ends the search. Returns the exit code."""
         config, ground = self.config, self.ground
         self.timing.begins("scores beside")
-        scorer = Scorer(config.data, sets, self.cache, teacher)
+        share = Share(config.cpus_per_trial, config.gpus_per_trial)
+        scorer = Scorer(config.data, sets, self.cache, teacher, share)
         board.beside = self._score_beside(scorer)
         epochs = ground.decide_epochs(clock, teacher)  # now, when nothing else takes time before the students
         reserve = ground.reserve(clock, None if teacher is None else teacher.net.size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ import search.scoring
 from data.errors import Interrupted
 from data.plan import DataPlan, prepare
 from model.score import Scores
-from search.scoring import ScoreJob, Scorer, run_score
+from search.scoring import ScoreJob, Scorer, Share, in_portions, run_score
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,14 @@ def test_scores_are_kept_as_they_come_and_not_computed_again(tmp_path: Path, mon
         """Calls at once what Ray would call elsewhere."""
 
         def remote(self, **_: Any) -> Callable[..., Any]:
-            return lambda function: SimpleNamespace(remote=lambda job: lambda: function(job))
+            return lambda function: SimpleNamespace(options=lambda **given: self.asked_for(function, given))
+
+        def asked_for(self, function: Callable[[Any], Any], given: dict[str, float]) -> Any:
+            def call(job: ScoreJob) -> Callable[[], Any]:
+                gpus[job.what] = given["num_gpus"]
+                return lambda: function(job)
+
+            return SimpleNamespace(remote=call)
 
         def wait(self, waiting: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
             return waiting[:1], waiting[1:]
@@ -60,23 +68,53 @@ def test_scores_are_kept_as_they_come_and_not_computed_again(tmp_path: Path, mon
         def get(self, call: Callable[[], Scores]) -> Scores:
             return call()
 
-    asked: list[str] = []
+    asked: list[tuple[str, tuple[int, int] | None]] = []
+    gpus: dict[str, float] = {}
 
     def scored(job: ScoreJob) -> Scores:
-        asked.append(job.what)
-        return Scores(np.full((2, 5), 1.5))
+        asked.append((job.what, job.clips))
+        assert job.clips is not None
+        return Scores(np.repeat(np.arange(*job.clips, dtype=np.float64)[:, None], 5, axis=1))
 
     def killed(done: int, of: int) -> None:
-        raise Interrupted(signal.SIGTERM)
+        if done == 3:
+            raise Interrupted(signal.SIGTERM)
 
     monkeypatch.setitem(sys.modules, "ray", Ray())
     monkeypatch.setattr(search.scoring, "run_score", scored)
-    sets: Any = SimpleNamespace(score_test=SimpleNamespace(digest="clips"), folders={})
-    scorer = Scorer(DataPlan(), sets, tmp_path, None)
+
+    class Clips(list[None]):
+        digest = "clips"
+
+    sets: Any = SimpleNamespace(score_test=Clips([None] * 5 * 12), folders={})
+    scorer = Scorer(DataPlan(), sets, tmp_path, None, Share(4, 0.5))
     with pytest.raises(Interrupted):
         scorer.test(tmp_path, [], killed)
-    assert asked == ["unprocessed"]
+    first, second = [(0, 10), (10, 12)], [("delay-and-sum", (0, 10)), ("delay-and-sum", (10, 12))]
+    assert asked == [("unprocessed", clips) for clips in first] + second[:1]
+    del asked[:]
     beside, members = scorer.test(tmp_path, [], lambda done, of: None)
-    assert asked == ["unprocessed", "delay-and-sum"]
-    assert {name: one.mean for name, one in beside.items()} == {"unprocessed": 1.5, "delay-and-sum": 1.5}
+    assert asked == second
+    assert {name: one.pesq[:, 0].tolist() for name, one in beside.items()} == {name: [*range(12)] for name in beside}
+    assert list(beside) == ["unprocessed", "delay-and-sum"]
     assert members == []
+    assert gpus == {"unprocessed": 0, "delay-and-sum": 0}, "a GPU is of use to a network alone"
+
+
+def test_a_network_is_scored_with_a_cores_share_of_the_gpu() -> None:
+    sets: Any = SimpleNamespace(score_val=[None] * 10, folders={})
+    scorer = Scorer(DataPlan(), sets, Path(), None, Share(4, 0.5))
+    assert [job.gpu for job in scorer._portions("a.safetensors", "val")] == [True]
+    assert [job.gpu for job in scorer._portions("unprocessed", "val")] == [False]
+    assert Share(4, 0.5).gpus_a_core == 0.125
+    assert [job.gpu for job in Scorer(DataPlan(), sets, Path(), None)._portions("a.safetensors", "val")] == [False]
+
+
+def test_portions_together_are_the_whole(job: ScoreJob) -> None:
+    whole = run_score(replace(job, more=True))
+    halves = [run_score(replace(job, more=True, clips=clips)) for clips in ((0, 1), (1, 2))]
+    joined = Scores.joined(halves)
+    np.testing.assert_array_equal(joined.pesq, whole.pesq)
+    np.testing.assert_allclose(joined.estoi, whole.estoi, rtol=1e-9)  # pystoi adds noise
+    assert halves[0].pesq.shape == (1, 5)
+    assert [one.clips for one in in_portions(job, 21)] == [(0, 10), (10, 20), (20, 21)]
