@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import threading
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +22,20 @@ from search.beside import Beside
 from search.board import Board
 from search.certainty import is_repeat
 from search.clock import Clock
+from search.closing import Closing
 from search.config import SearchConfig
-from search.ending import Ending, read_beside
-from search.final import add_test_scores, ends_apart, final_metrics
+from search.ending import read_beside
 from search.follow import student_params, teacher_params
 from search.groundwork import Groundwork
 from search.halving import Rungs, halving_in_words
 from search.keeping import clean_tune
-from search.proposal import Proposal
 from search.proposals import Proposals
 from search.ray_session import Machine, start_ray, stop_ray
-from search.report import draw_review, print_front, write_report
 from search.resume import check_trials, more_of
 from search.run_folder import JOURNAL, RunFolder
 from search.scoring import Scorer, Share
 from search.signals import Signals
 from search.space import Space
-from search.stopping import Ended
 from search.student import StudentJob
 from search.students import Students
 from search.teaching import SearchTeacher
@@ -78,6 +75,7 @@ class Session:
         self.run_folder = RunFolder(config.folder)
         self.ground = Groundwork(config, space, cache, console, started)
         self.signals = Signals()
+        self.closing = Closing(config, space, console, self.signals, self.timing, started)
 
     def run(self) -> tuple[list[results.Record], int]:
         """Runs the search.
@@ -150,7 +148,7 @@ class Session:
             results.write_front(self.folder, board.records)
             if code == 0:
                 self.timing.begins("review")
-                self._review(sets, board)
+                self.closing.review(sets, board)
             self.timing.write(self.folder, slots)
             for name in RECORDS:
                 if (self.folder / name).exists():
@@ -182,7 +180,7 @@ class Session:
         ending = board.nothing_left(trials)
         if ending is None:
             return None
-        self._print(board, ending)
+        self.closing.show(board, ending)
         self.console.print(
             f"Search {self.config.name} had come to its end before: nothing was trained, and nothing scored anew. "
             + more_of(ending.ended)
@@ -272,13 +270,11 @@ class Session:
         if self.signals.caught is not None:
             board.show()
             return 128 + self.signals.caught
-        self._end(scorer, board, ended, proposals.trials())
+        self.closing.end(scorer, board, ended, proposals.trials())
         if unfinished := len(proposals.unfinished()):
             self.console.print(f"Unfinished students: {unfinished}; --resume {config.name} tries them again.")
         clean_tune(self.folder / "ray")
         return 0
-
-    # what is scored beside the students, and the end ------------------------------------------------------------------
 
     def _score_beside(self, scorer: Scorer) -> Beside:
         """Validation scores of what stands beside the students: the axes of the figures and of the hypervolume."""
@@ -286,57 +282,3 @@ class Session:
             beside = scorer.beside(self.space.feasible()[-1], lambda done, of: self.signals.heed())
         sizes = self.space.feasible()
         return replace(beside, range_gmac=results.range_gmac(Budget.parse(self.config.budget), sizes))
-
-    def _end(self, scorer: Scorer, board: Board, ended: Ended, trials: list[Proposal]) -> None:
-        """The test split, read once: for the members of the front, to be shown."""
-        front, states = board.front, [one.state for one in trials]
-        if not front:
-            raise InputError(
-                f"no student has finished ({states.count('FAIL')} failed, "
-                f"{states.count('PRUNED') + states.count('PAUSED')} were stopped early, "
-                f"{states.count('RUNNING')} are unfinished); raise --time-budget, look at {board.students} for "
-                f"what went wrong, or go on with --resume {self.config.name}"
-            )
-        self.timing.begins("test scores")
-        with self.signals.hold():
-            beside, by_number = scorer.test(self.folder, front, self._tell_scored)
-        members = [list(seeds.values()) for seeds in by_number]
-        board.beside = replace(board.beside, test={name: one.summary() for name, one in beside.items()})
-        write_json(self.folder / "beside.json", asdict(board.beside))
-        self.timing.begins("report")
-        add_test_scores(front, members, beside)
-        repeats = sum(is_repeat(one.choice, self.space) for one in trials)
-        ending = Ending.of(ended, self.config, repeats, ends_apart(members), len(trials))
-        board.show()
-        report = write_report(self.folder, self.config, board.records, board.beside, ending)
-        ending.write(self.folder)
-        tracker = board.tracker
-        tracker.describe(report.read_text(encoding="utf-8"))
-        tracker.tag_parent({"ended": ending.ended})
-        for record, seeds in zip(front, by_number, strict=True):
-            for number, scores in seeds.items():
-                tracker.figures(number, {"pesq_test": scores.mean}, record["epochs"])
-            if seeds:
-                tracker.figures(record["trial"], final_metrics(record), record["epochs"])
-        self._print(board, ending)
-        self.console.print(f"Where the time went: {self.timing.told()}")
-
-    def _print(self, board: Board, ending: Ending) -> None:
-        own = board.tracker.own_page()
-        page = board.tracker.page() + (f"\n         and then {own}" if own else "")
-        print_front(self.console, self.config, board.records, board.beside, ending, page, self.started)
-
-    def _review(self, sets: Sets, board: Board) -> None:
-        """The page for a person. It comes last, since it names the MLflow runs, and tells each front member's time."""
-        pages, times = draw_review(self.folder, sets.score_test)
-        for path in pages:
-            board.tracker.artifact(path)
-            self.console.print(f"Review:  {path}")
-        for record in board.records:
-            if record["trial"] in times:
-                board.tracker.figures(record["trial"], {"ms_per_frame": times[record["trial"]]}, record["epochs"])
-
-    def _tell_scored(self, done: int, of: int) -> None:
-        self.signals.heed()
-        if self.console.is_terminal:
-            self.console.print(f"  test scores: {done} of {of}", end="\n" if done == of else "\r")

@@ -207,25 +207,6 @@ def test_resumed_search_does_not_go_on_with_other_sounds(
     assert (config.folder / "data.json").read_bytes() == before
 
 
-def test_the_review_goes_to_mlflow_with_the_times_of_the_front(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[Any, ...]] = []
-
-    class Noted(Quiet):
-        def __getattr__(self, name: str) -> Callable[..., None]:
-            return lambda *values: told.append((name, *values))
-
-    session = opened()
-    page = session.folder / "review.html"
-    monkeypatch.setattr(search.session, "draw_review", lambda folder, examples: ([page], {4: 1.25}))
-    records = [{"trial": 4, "epochs": 6}, {"trial": 5, "epochs": 6}]
-    sets: Any = type("Sets", (), {"score_test": None})
-    board: Any = SimpleNamespace(records=records, tracker=Noted())
-    session._review(sets, board)
-    assert told == [("artifact", page), ("figures", 4, {"ms_per_frame": 1.25}, 6)]
-    assert isinstance(session.console.file, io.StringIO)
-    assert f"Review:  {page}" in session.console.file.getvalue()
-
-
 def test_tracking_server_that_is_away_ends_a_new_search_and_no_resumed_one(
     opened: Open, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

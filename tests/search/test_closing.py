@@ -1,0 +1,63 @@
+"""The end of a search, with its scores and figures made elsewhere."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import search.closing
+from data.errors import InputError
+from search.closing import Closing
+from search.config import SearchConfig
+from search.flags import read_flags, search_config
+from search.proposal import Proposal
+from search.signals import Signals
+from search.timing import Timing
+
+
+@pytest.fixture
+def config(tiny_flags: list[str], tmp_path: Path) -> SearchConfig:
+    return search_config(read_flags([*tiny_flags, "--storage", str(tmp_path / "runs"), "--name", "x"]))
+
+
+@pytest.fixture
+def closing(config: SearchConfig) -> Closing:
+    now = time.time()
+    return Closing(config, config.space(5), Console(file=io.StringIO()), Signals(), Timing(now), now)
+
+
+def test_the_review_goes_to_mlflow_with_the_times_of_the_front(
+    closing: Closing, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[Any, ...]] = []
+
+    class Noted:
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *values: told.append((name, *values))
+
+    page = config.folder / "review.html"
+    monkeypatch.setattr(search.closing, "draw_review", lambda folder, examples: ([page], {4: 1.25}))
+    records = [{"trial": 4, "epochs": 6}, {"trial": 5, "epochs": 6}]
+    sets: Any = SimpleNamespace(score_test=None)
+    board: Any = SimpleNamespace(records=records, tracker=Noted())
+    closing.review(sets, board)
+    assert told == [("artifact", page), ("figures", 4, {"ms_per_frame": 1.25}, 6)]
+    file = closing._console.file
+    assert isinstance(file, io.StringIO)
+    assert f"Review:  {page}" in file.getvalue()
+
+
+def test_search_without_a_finished_student_says_what_became_of_them(closing: Closing, config: SearchConfig) -> None:
+    choice: Any = None
+    trials: Any = [Proposal(0, choice, "FAIL"), Proposal(1, choice, "RUNNING"), Proposal(2, choice, "PAUSED")]
+    board: Any = SimpleNamespace(front=[], students=config.folder / "students")
+    nobody: Any = None
+    with pytest.raises(InputError, match=r"1 failed, 1 were stopped early, 1 are unfinished.*--resume x"):
+        closing.end(nobody, board, "trials", trials)
