@@ -30,7 +30,7 @@ def config(tiny_flags: list[str], tmp_path: Path) -> SearchConfig:
 @pytest.fixture
 def closing(config: SearchConfig) -> Closing:
     now = time.time()
-    return Closing(config, config.space(5), Console(file=io.StringIO()), Signals(), Timing(now), now)
+    return Closing(config, config.space(5), Console(file=io.StringIO(), width=400), Signals(), Timing(now), now)
 
 
 def test_the_review_goes_to_mlflow_with_the_times_of_the_front(
@@ -56,7 +56,7 @@ def test_the_review_goes_to_mlflow_with_the_times_of_the_front(
 
 def test_search_without_a_finished_student_says_what_became_of_them(closing: Closing, config: SearchConfig) -> None:
     choice: Any = None
-    trials: Any = [Proposal(0, choice, "FAIL"), Proposal(1, choice, "RUNNING"), Proposal(2, choice, "PAUSED")]
+    trials: Any = [Proposal(i, choice, state, None) for i, state in enumerate(("FAIL", "RUNNING", "PAUSED"))]
     board: Any = SimpleNamespace(front=[], students=config.folder / "students")
     nobody: Any = None
     with pytest.raises(InputError, match=r"1 failed, 1 were stopped early, 1 are unfinished.*--resume x"):
