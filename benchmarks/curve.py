@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -66,16 +66,19 @@ class Curve:
 
     @property
     def configuration(self) -> tuple[Any, ...]:
-        """What repeats share: (size, method, start, epochs a stage, lr, precision)."""
-        names = ("epochs", "lr", "precision")
-        return (
-            str(self.choice.size), self.choice.kd_method, self.choice.init, *(self.train[name] for name in names)
-        )  # fmt: skip
+        """What repeats share: all of the choice but `repeat`, the epochs a stage, and `SETTINGS`."""
+        return (replace(self.choice, repeat=0), *(self.train[name] for name in ("epochs", *SETTINGS)))
 
     @property
     def gmac(self) -> float:
         """Cost on the paper's axis."""
         return paper_gmac(self.choice.size)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it was trained without KD or by the paper's two stages, and has no settings of its own."""
+        given = Choice.of(self.choice.size, self.choice.kd_method, "two-stage", self.choice.init, self.choice.repeat)
+        return given == self.choice
 
     def has(self, settings: Mapping[str, Any]) -> bool:
         """Whether it was trained by these settings."""
@@ -147,8 +150,8 @@ def usual_settings(curves: Sequence[Curve]) -> dict[str, Any]:
 
 
 def usual(curves: Sequence[Curve]) -> list[Curve]:
-    """The curves of the settings that most of them have."""
-    return [curve for curve in curves if curve.has(usual_settings(curves))] if curves else []
+    """The plain curves of the settings that most of them have: what replay and the fitted surface are made of."""
+    return [curve for curve in curves if curve.plain and curve.has(usual_settings(curves))] if curves else []
 
 
 def read_curves(path: Path = RECORDED) -> list[Curve]:

@@ -23,7 +23,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -57,8 +57,10 @@ METHODS: dict[str, str] = {
     "ours": "this project's default sampler",
     "ours, halving": "the same, with students paused at rungs",
     "ours, 8 workers": "the same without halving, 8 students at a time",
+    "ours, no priors": "--priors none",
     "tpe": "--sampler tpe",
     "random in budget": "--sampler random",
+    "random, slices": "the same, with slices of the teacher alone",
     "random over the box": "uniform over the box around what fits the budget",
     "paper's grid": "rows of Table 1 within the budget, the cheapest first, with every method",
     "OptunaSearch": "Ray's, default sampler, PESQ and cost, over the box",
@@ -190,8 +192,10 @@ def run(task: Task) -> Outcome:
         "ours": lambda: Ours(space, task.seed, DEFAULT_SAMPLER),
         "ours, halving": lambda: Ours(space, task.seed, DEFAULT_SAMPLER, task.epochs),
         "ours, 8 workers": lambda: Ours(space, task.seed, DEFAULT_SAMPLER),
+        "ours, no priors": lambda: Ours(replace(space, priors="none"), task.seed, DEFAULT_SAMPLER),
         "tpe": lambda: Ours(space, task.seed, "tpe"),
         "random in budget": lambda: Ours(space, task.seed, "random"),
+        "random, slices": lambda: Ours(replace(space, inits=("slice",)), task.seed, "random"),
         "random over the box": lambda: RandomBox(space, task.seed),
         "paper's grid": lambda: Ours(paper_grid(space), task.seed, "grid"),
         "OptunaSearch": lambda: Stock(space, task.seed),

@@ -59,6 +59,7 @@ class Study:
             curve
             for curve in self.curves
             if (str(curve.choice.size), curve.choice.kd_method, curve.choice.init) == (size, method, init)
+            and curve.plain
             and curve.has(settings)
         ]
 
@@ -155,18 +156,21 @@ class Study:
 
     def rates(self) -> Section:
         """Other learning rates."""
-        rates = sorted({curve.train["lr"] for curve in self.curves} - {self.settings["lr"]})
+        return self._others("Learning rate", "lr")
 
-        def at(rate: float) -> Callable[[str], tuple[list[Curve], list[Curve]]]:
-            return lambda size: (self.group(size, lr=rate), self.group(size))
+    def _others(self, title: str, name: str) -> Section:
+        """Other values of a setting against the usual one."""
 
-        options = [(f"{rate:g}", f"{self.settings['lr']:g}", at(rate)) for rate in rates]
-        return self._settings("Learning rate", f"Without KD, slices, {SHORT} epochs.", options)
+        def at(value: Any) -> Callable[[str], tuple[list[Curve], list[Curve]]]:
+            return lambda size: (self.group(size, **{name: value}), self.group(size))
+
+        others = sorted({curve.train[name] for curve in self.curves} - {self.settings[name]})
+        options = [(_told(value), _told(self.settings[name]), at(value)) for value in others]
+        return self._settings(title, f"Without KD, slices, {SHORT} epochs.", options)
 
     def precision(self) -> Section:
-        """fp32 against bf16."""
-        options = [("fp32", "bf16", lambda size: (self.group(size, precision="fp32"), self.group(size)))]
-        return self._settings("Precision", f"Without KD, slices, {SHORT} epochs.", options)
+        """Other precisions."""
+        return self._others("Precision", "precision")
 
     def _settings(
         self,
@@ -188,6 +192,10 @@ class Study:
 
 def _mean(curves: Sequence[Curve]) -> str:
     return f"{mean_pesq(curves):.3f} ({len(curves)})" if curves else ""
+
+
+def _told(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _numbers(found: Difference) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def curve(
     best: int | None = None,
     soft: int = 0,
     table: np.ndarray | None = None,
+    schedule: str = "two-stage",
     **train: object,
 ) -> Curve:
     """A curve of this PESQ in its last stage, after `soft` epochs of a stage 1; `best` is the epoch of its weights."""
@@ -33,7 +34,7 @@ def curve(
     kept = values[best - 1]
     final = kept if kept is not None else 1.5
     return Curve(
-        choice=Choice(*size, method, "none" if method == "none" else "two-stage", init, repeat=repeat),
+        choice=Choice(*size, method, "none" if method == "none" else schedule, init, repeat=repeat),
         train=TRAIN | {"epochs": len(pesq)} | train,
         seed=repeat,
         data={"train": "a", "val": "b", "score_val": "c"},

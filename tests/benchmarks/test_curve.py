@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.curve import Curve, add_curves, read_curves, repeats
+from benchmarks.curve import Curve, add_curves, read_curves, repeats, usual, usual_settings
 from data.errors import InputError
 
 
@@ -60,6 +60,16 @@ def test_repeats_are_of_one_configuration(make_curve):
             make_curve([1.2], repeat=1),
             make_curve([1.2], precision="fp32"),
             make_curve([1.2], method="multi"),
+            make_curve([1.2], method="multi", schedule="cosine", repeat=1),
+            make_curve([1.2], batch=8),
         ]
     )
-    assert [len(group) for group in groups.values()] == [2, 1, 1]
+    assert [len(group) for group in groups.values()] == [2, 1, 1, 1, 1]
+
+
+def test_usual_are_the_settings_of_most_and_kd_in_two_stages(make_curve):
+    curves = [make_curve([1.1], repeat=i, lr=4e-3) for i in range(3)]
+    others = [make_curve([1.1]), make_curve([1.1], method="linear", schedule="cosine", lr=4e-3)]
+    assert usual_settings([*others, *curves])["lr"] == 4e-3
+    assert usual([*others, *curves]) == curves
+    assert usual([]) == []

@@ -123,6 +123,10 @@ def test_settings_are_compared_with_the_usual_ones(study: Study):
     assert not study.precision().differences["8/4_fp32_over_bf16"]["apart"]
 
 
+def test_one_precision_alone_is_compared_with_nothing(trained):
+    assert not Study(trained(0.0, precision="fp32")).precision().rows
+
+
 def test_what_was_not_recorded_has_no_table(trained):
     assert [section.title for section in Study(trained(0.0)).sections()] == []
     titles = [section.title for section in Study([*trained(0.0), *trained(0.0, method="linear")]).sections()]

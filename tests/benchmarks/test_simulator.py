@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from benchmarks.efficiency_table import Outcome
 from benchmarks.held import HeldSurface
 from benchmarks.search_efficiency import METHODS, Task, _truth, learnt_after_first_rung, main, planned, run
 from benchmarks.simulator import Strategy, Trace, Truth, epoch_seconds, simulate
@@ -138,6 +139,14 @@ def test_the_benchmark_tells_its_ratios_and_draws(tmp_path, capsys: pytest.Captu
     assert found["ratios"]["over_budget"] == found["ratios"]["duplicates"] == 0
     assert found["settings"]["tables"]["synthetic, 9 epochs"].keys() == METHODS.keys()
     assert {path.name for path in tmp_path.iterdir()} == {"search-trials.png", "search-epochs.png"}
+
+
+def test_students_in_training_are_begun_and_have_not_ended(truth: Truth) -> None:
+    trace = simulate(Ours(truth.space, 0, "random"), truth, 20, np.random.default_rng(0), workers=4)
+    found = Outcome(trace.points, 1.0, 20, 0, 0, 0)
+    ended, _, begun = found.until(trace.points[0].volume)
+    assert (ended, begun) == (1, 4)
+    assert found.until(2.0) == (float("inf"),) * 3
 
 
 def test_the_fitted_surface_is_searched_at_the_recorded_length_too() -> None:
