@@ -64,9 +64,11 @@ def markdown(report: Study, file: str) -> str:
         "# Which method at which size",
         f"Written by `python benchmarks/methods.py --write FOLDER` from {len(report.curves)} recorded trainings "
         f"(`benchmarks/curves/{file}`), which learnt from the demo corpus on a processor, in minutes: what they say "
-        "about long trainings on own corpora is not known. PESQ is of the search's validation clips; beside it stand "
-        f"the unprocessed input with {made.beside['unprocessed']:.3f} and the teacher "
-        f"({(made.teacher or {}).get('size')}) with {made.beside['teacher']:.3f}. " + _seed_words(report.seeds),
+        "about long trainings on own corpora is not known. Where nothing else is said: "
+        f"{', '.join(f'{name} {value}' for name, value in report.settings.items())}. PESQ is of the search's "
+        f"validation clips; beside it stand the unprocessed input with {made.beside['unprocessed']:.3f} and the "
+        f"teacher ({(made.teacher or {}).get('size')}, weights {(made.teacher or {}).get('digest')}) with "
+        f"{made.beside['teacher']:.3f}. " + _seed_words(report.seeds),
         "![PESQ of KD methods against their cost](methods.png)",
     ]
     for section in report.sections():

@@ -121,7 +121,7 @@ def test_leading_rule_keeps_the_first_units(network):
 def test_teacher_trained_nested_is_cut_from_the_front_and_others_by_importance():
     assert rule_for({"train": {"nested": True}}) == "leading"
     assert rule_for({"train": {"nested": False}, "in_order": True}) == "leading"
-    assert rule_for({"train": {"nested": False}}) == rule_for({}) == "product"
+    assert rule_for({"train": {"nested": False}}) == rule_for({}) == "outgoing"
 
 
 def test_unknown_rule_is_refused(network):
