@@ -173,10 +173,11 @@ def student_records(students: Path, proposals: Sequence[Proposal], known: Sequen
         students: folder of the students' folders.
         proposals: all trials; those that are COMPLETE count, one that the time cut short only for a configuration that
             has no other.
-        known: records from an earlier call, which are not read again.
+        known: records from an earlier call, which are not read again; but for those of students that the time cut
+            short, who may have gone on since under the same number.
     """
-    by_trials = {tuple(record["trials"]): record for record in known}
-    scored = {} if known else _tested(students.parent / "students.json")
+    by_trials = {tuple(record["trials"]): record for record in known if record["stopped"] != "time"}
+    scored = _test_scores(known) if known else _tested(students.parent / "students.json")
     groups: dict[Choice, list[Proposal]] = {}
     for proposal in proposals:
         if proposal.state == "COMPLETE":
@@ -200,11 +201,15 @@ def _key(record: Record) -> tuple[Any, ...]:
     return record["weights_sha256"], *record["trials"]
 
 
+def _test_scores(records: Sequence[Record]) -> dict[tuple[Any, ...], Record]:
+    """The test scores of those records that have some, by their trainings."""
+    return {_key(one): {key: one[key] for key in TEST_KEYS} for one in records if one["pesq_test"]}
+
+
 def _tested(path: Path) -> dict[tuple[Any, ...], Record]:
     """The test scores in an earlier session's `students.json`, by the trainings that have them."""
     try:
-        earlier = read_json(path)
-        return {_key(one): {key: one[key] for key in TEST_KEYS} for one in earlier if one["pesq_test"]}
+        return _test_scores(read_json(path))
     except (InputError, KeyError, TypeError):  # none, or another version's: the front is scored anew in any case
         return {}
 

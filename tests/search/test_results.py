@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.files import write_json
+from data.files import file_digest, write_json
 from model.ftjnf import Size
 from model.macs import Budget, gmac_per_s, paper_gmac, parameters
 from model.score import Scores
@@ -132,6 +132,25 @@ def test_records_that_are_known_are_not_read_again(tmp_path: Path) -> None:
     (tmp_path / "0000" / "scores.json").unlink()
     assert student_records(tmp_path, proposals, known) == known
     assert student_records(tmp_path, proposals) == []
+
+
+def test_cut_students_that_ended_one_after_the_other_have_their_new_scores(tmp_path: Path) -> None:
+    choices = [finished(tmp_path, number, 1.2) for number in range(2)]
+    for number in range(2):
+        result = json.loads((tmp_path / f"{number:04d}" / "result.json").read_text())
+        write_json(tmp_path / f"{number:04d}" / "result.json", result | {"stopped": "time"})
+    cut = [replace(proposal(number, choice), cut=True) for number, choice in enumerate(choices)]
+    known = student_records(tmp_path, cut)
+    known[0] |= {"pesq_test": 1.5}
+    for number in range(2):
+        again = student_records(tmp_path, cut, known)
+        assert again[0].get("pesq_test") == (1.5 if number == 0 else None), "that of weights which have not changed"
+        finished(tmp_path, number, 1.8)
+        (tmp_path / f"{number:04d}" / "best.safetensors").write_bytes(b"trained on")
+        cut[number] = replace(cut[number], cut=False)
+        known = student_records(tmp_path, cut, known)
+    assert [record["pesq_val"] for record in known] == [1.8, 1.8]
+    assert {record["weights_sha256"] for record in known} == {file_digest(tmp_path / "0000" / "best.safetensors")}
 
 
 def test_test_scores_are_null_until_they_are_known(tmp_path: Path) -> None:
