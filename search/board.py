@@ -19,6 +19,7 @@ from search.proposal import Proposal
 from search.report import draw
 from search.results import Record
 from search.space import Space
+from search.standing import was_cut
 from search.stopping import Stopping
 from search.tracking import Tracker
 
@@ -61,7 +62,7 @@ class Board:
 
     def finished(self, number: int, trials: Sequence[Proposal]) -> None:
         """A student more: the front and the hypervolume anew and, now and then, the figures."""
-        cut = results.was_cut(self.students / f"{number:04d}")
+        cut = was_cut(self.students / f"{number:04d}")
         trials = [replace(one, state="COMPLETE", cut=cut) if one.number == number else one for one in trials]
         self.gather(trials)
         when, took = self._drawn

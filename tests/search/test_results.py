@@ -31,6 +31,7 @@ from search.results import (
     write_front,
 )
 from search.space import Choice, Space
+from search.standing import keep_standing
 
 CONTRACT = {
     "trial", "f_hidden", "t_hidden", "kd_method", "alpha_schedule", "init", "parameters", "paper_gmac", "gmac_per_s",
@@ -87,6 +88,27 @@ def test_training_that_the_time_cut_short_counts_only_where_there_is_no_other(tm
     assert [one["pesq_val"] for one in student_records(tmp_path, [cut])] == [1.2]
     (record,) = student_records(tmp_path, [cut, proposal(1, replace(choice, repeat=1))])
     assert (record["pesq_val"], record["trials"]) == (1.6, [1])
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "FAIL"])
+def test_cut_student_that_goes_on_or_diverges_keeps_its_record_with_the_weights_that_were_scored(
+    tmp_path: Path, state: State
+) -> None:
+    choice, folder = finished(tmp_path, 0, 1.2), tmp_path / "0000"
+    assert student_records(tmp_path, [proposal(0, choice, state)]) == [], "this one was not cut"
+    (folder / "best.safetensors").write_bytes(b"scored")
+    digest = file_digest(folder / "best.safetensors")
+    for name, more in (("scores", {"weights_sha256": digest}), ("result", {"stopped": "time"})):
+        write_json(folder / f"{name}.json", json.loads((folder / f"{name}.json").read_text()) | more)
+    (before,) = student_records(tmp_path, [replace(proposal(0, choice), cut=True)])
+    keep_standing(folder)
+    (folder / "best.safetensors").write_bytes(b"trained on")
+    (record,) = student_records(tmp_path, [proposal(0, choice, state)], [before])
+    assert file_digest(tmp_path.parent / record["checkpoint"]) == record["weights_sha256"] == digest
+    assert record | {"checkpoint": None} == before | {"checkpoint": None}
+    finished(tmp_path, 1, 1.6)
+    (whole,) = student_records(tmp_path, [proposal(0, choice, state), proposal(1, replace(choice, repeat=1))])
+    assert whole["trials"] == [1]
 
 
 def test_student_whose_weights_were_removed_keeps_its_record(tmp_path: Path) -> None:
