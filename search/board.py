@@ -114,16 +114,21 @@ class Board:
         return [one for one in trials if one.state == "RUNNING" or goes_on(one)]
 
     def stopping(self, trials: Sequence[Proposal]) -> Stopping:
-        """When the front no longer grows, by all students so far.
-
-        Where more students were asked for since the search last came to an end, only those begun after it count.
-        """
-        patience, ending = self.config.patience, Ending.read(self.folder)
+        """When the front no longer grows, by all students so far that count for it."""
+        patience, first = self.config.patience, self.patience_since()
         volumes = self.volumes(trials, patience + 1) if patience else []
-        since = 0
-        if ending is not None and self.config.trials > ending.trials > 0:
-            since = sum(one.number < ending.begun for one in self.ended(trials))
-        return Stopping(patience, volumes, since)
+        return Stopping(patience, volumes, sum(one.number < first for one in self.ended(trials)))
+
+    def patience_since(self) -> int:
+        """The number of the first training that counts for patience.
+
+        Where more students were asked for than the search could have when it last came to an end, those begun before
+        that end do not count; neither in this session nor in later ones, until once more students are asked for.
+        """
+        ending = Ending.read(self.folder)
+        if ending is None:
+            return 0
+        return ending.begun if self.config.trials > ending.trials > 0 else ending.since
 
     def put_run_ids(self) -> None:
         """Writes the ids of the MLflow runs into the records, as far as they are known."""

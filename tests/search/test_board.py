@@ -102,6 +102,20 @@ def test_patience_counts_from_the_first_student_of_those_asked_for_anew(
     assert board.stopping([*stalled, *new]).stalled
 
 
+def test_more_students_are_asked_for_once_and_the_next_ending_knows_it(
+    config: SearchConfig, stalled: list[Proposal]
+) -> None:
+    assert make(replace(config, trials=40)).patience_since() == 0
+    more = make(replace(config, trials=60))
+    assert more.patience_since() == 20
+    Ending.of("time budget", more.config, 0, None, 24, more.patience_since()).write(config.folder)
+    assert more.patience_since() == 20
+    assert make(replace(config, trials=80)).patience_since() == 24
+    told = read_json(config.folder / "ending.json")
+    write_json(config.folder / "ending.json", {name: value for name, value in told.items() if name != "since"})
+    assert more.patience_since() == 0, "an earlier version's"
+
+
 def test_student_that_was_left_unfinished_is_something_to_do(config: SearchConfig, ended: list[Proposal]) -> None:
     for state in ("RUNNING", "PAUSED"):
         changed: Any = replace(ended[1], state=state)
