@@ -71,7 +71,8 @@ class Closing:
         add_test_scores(front, members, beside)
         repeats = sum(is_repeat(one.choice, self._space) for one in trials)
         since = board.patience_since()  # by the ending that this one takes the place of
-        ending = Ending.of(ended, self._config, repeats, ends_apart(members), len(trials), since)
+        cut = sum(one.cut for one in trials)
+        ending = Ending.of(ended, self._config, repeats, ends_apart(members), len(trials), since, cut)
         board.show()
         report = write_report(self._config.folder, self._config, board.records, board.beside, ending)
         ending.write(self._config.folder)

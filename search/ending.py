@@ -27,6 +27,7 @@ class Ending:
         trials: students that it could have had at most.
         begun: trainings that it had begun, repeats included: later ones have this number or a larger one.
         since: number of the first training that counts for patience.
+        cut: trainings that the time had cut short, as they stood at the end.
     """
 
     ended: Ended
@@ -36,14 +37,15 @@ class Ending:
     trials: int = 0
     begun: int = 0
     since: int = 0
+    cut: int = 0
 
     @classmethod
     def of(
-        cls, ended: Ended, config: SearchConfig, repeats: int, apart: Apart | None, begun: int, since: int
+        cls, ended: Ended, config: SearchConfig, repeats: int, apart: Apart | None, begun: int, since: int, cut: int
     ) -> Ending:
         """That of a session."""
         words = told(ended, trials=config.trials, patience=config.patience)
-        return cls(ended, words, repeats, apart, config.trials, begun, since)
+        return cls(ended, words, repeats, apart, config.trials, begun, since, cut)
 
     @classmethod
     def read(cls, folder: Path) -> Ending | None:

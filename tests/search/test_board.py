@@ -108,7 +108,7 @@ def test_more_students_are_asked_for_once_and_the_next_ending_knows_it(
     assert make(replace(config, trials=40)).patience_since() == 0
     more = make(replace(config, trials=60))
     assert more.patience_since() == 20
-    Ending.of("time budget", more.config, 0, None, 24, more.patience_since()).write(config.folder)
+    Ending.of("time budget", more.config, 0, None, 24, more.patience_since(), 0).write(config.folder)
     assert more.patience_since() == 20
     assert make(replace(config, trials=80)).patience_since() == 24
     told = read_json(config.folder / "ending.json")

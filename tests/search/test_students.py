@@ -177,7 +177,7 @@ def test_students_asked_for_after_an_end_by_patience_are_trained(
     def ends(script: Script, ended: str) -> None:
         assert script.search(lambda script: counts.append(script.train(1.2))) == ended
         ending = Ending.of(
-            "patience", script.config, 0, None, len(script.proposals.trials()), script.board.patience_since()
+            "patience", script.config, 0, None, len(script.proposals.trials()), script.board.patience_since(), 0
         )
         ending.write(script.config.folder)
 
