@@ -141,8 +141,11 @@ class Board:
         self.put_run_ids()
         for record in self.records:
             self.beside.into(record)
-            for number in record["trials"]:
-                self.tracker.tag_student(number, {"front": "yes" if record["front"] else "no"})
+        front = {number for record in self.front for number in record["trials"]}
+        # who has no record any more, such as a seed that was cut short beside a whole one, may have been on it
+        begun = {int(path.parent.name) for path in self.students.glob("*/history.jsonl")}
+        for number in sorted(begun | front):
+            self.tracker.tag_student(number, {"front": "yes" if number in front else "no"})
         results.write_front(self.folder, self.records)
         sizes, demo = self.space.feasible(), self.config.data.demo
         drawn = draw(self.folder, self.records, self.beside, self._budget, sizes, demo=demo)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import search.board
 from data.files import read_json, write_json
 from search.beside import Beside
 from search.board import Board
@@ -188,6 +189,30 @@ def test_front_without_test_scores_is_something_to_do(config: SearchConfig, ende
     assert make(config).nothing_left(ended) is None
     (config.folder / "ending.json").unlink()
     assert make(config).nothing_left(ended) is None
+
+
+def test_student_that_has_no_record_any_more_is_tagged_as_not_on_the_front(
+    config: SearchConfig, ended: list[Proposal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags: dict[int, str] = {}
+
+    class Told(Quiet):
+        def tag_student(self, number: int, told: dict[str, str]) -> None:
+            tags[number] = told["front"]
+
+    monkeypatch.setattr(search.board, "draw", lambda *_, **__: [])
+    for number in range(3):
+        (config.folder / "students" / f"{number:04d}" / "history.jsonl").touch()
+    tracker: Any = Told()
+    board = Board(config, config.space(5), tracker, BESIDE)
+    cut = replace(ended[2], cut=True)
+    board.gather([*ended[:2], cut])
+    board.show()
+    assert tags == {0: "yes", 1: "no", 2: "yes"}
+    whole = replace(ended[1], choice=replace(cut.choice, repeat=1), pesq=1.9)
+    board.gather([ended[0], whole, cut])
+    board.show()
+    assert tags[2] == "no"
 
 
 def test_volumes_of_earlier_sessions_are_those_by_number(config: SearchConfig, ended: list[Proposal]) -> None:
