@@ -171,9 +171,9 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, en
         said = "apart by more than chance" if low > 0 else "NOT apart by more than chance"
         remarks.append(f"Largest and smallest member of the front are {said}: {gain:+.3f} PESQ on the same test clips, "
                        f"95 % paired bootstrap interval over {drawn} {low:+.3f}..{high:+.3f}.")  # fmt: skip
-        if not over_seeds(front):
-            remarks.append("Every member has one seed: what another seed would change is in no interval; "
-                           "--repeat-front 2 measures it.")  # fmt: skip
+        if several and not over_seeds(front):  # all but one seed's weights are gone
+            remarks.append("No member has test scores of several seeds: what another seed would change is not in that "
+                           "interval.")  # fmt: skip
     if noisy is not None:
         below = [record for record in front if record["pesq_test"] is not None and record["pesq_test"] <= noisy]
         remarks.append(

@@ -141,9 +141,14 @@ def test_members_that_cannot_be_told_from_a_cheaper_one_are_marked() -> None:
 
 def test_it_is_said_by_how_many_seeds_the_front_was_trained() -> None:
     assert "Every student was trained by one seed" in printed()
+    assert printed().count("--repeat-front 2") == 1, "also where the ends of the front are compared"
     text = printed(mark_front([record(0, Size(8, 4), 1.5, seeds=3, trials=[0, 7, 8]), record(1, Size(80, 32), 2.0)]))
     assert "1 of the 2 members of the front were trained by several seeds" in text
     assert row(text, "0 ")[8] == "3"
+    assert "No member has test scores of several seeds" in text
+    both = record(0, Size(8, 4), 1.5, seeds=2, trials=[0, 7], pesq_test_seeds=[1.3, 1.5])
+    assert "No member has test scores" not in printed(mark_front([both, record(1, Size(80, 32), 2.0)]))
+    assert "No member has test scores" not in printed()
 
 
 def test_member_of_the_front_whose_weights_are_gone_is_named() -> None:
