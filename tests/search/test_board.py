@@ -103,6 +103,16 @@ def test_patience_counts_from_the_first_student_of_those_asked_for_anew(
     assert board.stopping([*stalled, *new]).stalled
 
 
+def test_search_that_ended_on_patience_trains_nobody_on_that_waits_until_more_is_asked_for(
+    config: SearchConfig, stalled: list[Proposal]
+) -> None:
+    waits = Proposal(20, replace(stalled[0].choice, alpha=0.7), "PAUSED", 1.2)
+    timed = replace(config, trials=40, patience=10, time_budget=60.0)
+    assert make(timed).nothing_left([*stalled, waits]) is not None
+    for more in ({"trials": 60}, {"patience": 11}):
+        assert make(replace(timed, **more)).nothing_left([*stalled, waits]) is None
+
+
 def test_more_students_are_asked_for_once_and_the_next_ending_knows_it(
     config: SearchConfig, stalled: list[Proposal]
 ) -> None:
