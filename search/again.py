@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
+from data.errors import InputError
+from data.files import write_json
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
 
@@ -68,7 +73,7 @@ def words_again(config: SearchConfig) -> tuple[list[str], Space]:
         The words; and the content of `SPACE_FILE`, for what no flag can say, empty where none is needed.
 
     Raises:
-        InputError: no flags of this version say it, as another version wrote it.
+        InputError: no words of this version say it, as another version wrote it.
     """
     # "auto" means something else on another machine
     words = ["--budget", config.budget, "--preset", config.preset, "--name", config.name]
@@ -79,9 +84,7 @@ def words_again(config: SearchConfig) -> tuple[list[str], Space]:
         if getattr(config.data, folder) is not None:
             words += [f"--{folder}", str(getattr(config.data, folder))]
     space: Space = {}
-    if config.repeats > 1 and config.halving is None:
-        space["repeats"] = config.repeats  # as a flag it would end the halving as well
-    elif config.repeats > 1:
+    if config.repeats > 1:
         words += ["--repeats", str(config.repeats)]
     words += _differing(config, words, _FIRST)
     if config.data.remix != _said(words).data.remix:
@@ -98,7 +101,27 @@ def words_again(config: SearchConfig) -> tuple[list[str], Space]:
         space["bi_freq"] = True
     if config.dimensions != _said(words).dimensions:
         space |= {one.name: list(one.options) for one in config.dimensions}
+    _check(config, words, space)
     return [*words, *(["--space", SPACE_FILE] if space else [])], space
+
+
+def _check(config: SearchConfig, words: Sequence[str], space: Space) -> None:
+    """Whether words and space file say this very search: what another version decided may have no words today.
+
+    Raises:
+        InputError: they say another one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / SPACE_FILE
+        write_json(path, space)
+        found = _said([*words, "--space", str(path)] if space else words)
+    found = replace(found, storage=config.storage, address=config.address, tracking_uri=config.tracking_uri)
+    other = [one.name for one in fields(config) if getattr(found, one.name) != getattr(config, one.name)]
+    if other:
+        raise InputError(
+            f"no command of this version makes {config.name} again: another version decided on its {', '.join(other)}; "
+            "use that version, see `code` in its search.json"
+        )
 
 
 def _said(words: Sequence[str]) -> SearchConfig:

@@ -19,6 +19,7 @@ from search.proposal import Proposal
 from search.report import draw
 from search.results import Record
 from search.space import Space
+from search.standing import was_cut
 from search.stopping import Stopping
 from search.tracking import Tracker
 
@@ -61,7 +62,7 @@ class Board:
 
     def finished(self, number: int, trials: Sequence[Proposal]) -> None:
         """A student more: the front and the hypervolume anew and, now and then, the figures."""
-        cut = results.was_cut(self.students / f"{number:04d}")
+        cut = was_cut(self.students / f"{number:04d}")
         trials = [replace(one, state="COMPLETE", cut=cut) if one.number == number else one for one in trials]
         self.gather(trials)
         when, took = self._drawn
@@ -113,16 +114,21 @@ class Board:
         return [one for one in trials if one.state == "RUNNING" or goes_on(one)]
 
     def stopping(self, trials: Sequence[Proposal]) -> Stopping:
-        """When the front no longer grows, by all students so far.
-
-        Where more students were asked for since the search last came to an end, only those begun after it count.
-        """
-        patience, ending = self.config.patience, Ending.read(self.folder)
+        """When the front no longer grows, by all students so far that count for it."""
+        patience, first = self.config.patience, self.patience_since()
         volumes = self.volumes(trials, patience + 1) if patience else []
-        since = 0
-        if ending is not None and self.config.trials > ending.trials > 0:
-            since = sum(one.number < ending.begun for one in self.ended(trials))
-        return Stopping(patience, volumes, since)
+        return Stopping(patience, volumes, sum(one.number < first for one in self.ended(trials)))
+
+    def patience_since(self) -> int:
+        """The number of the first training that counts for patience.
+
+        Where more students were asked for than the search could have when it last came to an end, those begun before
+        that end do not count; neither in this session nor in later ones, until once more students are asked for.
+        """
+        ending = Ending.read(self.folder)
+        if ending is None:
+            return 0
+        return ending.begun if self.config.trials > ending.trials > 0 else ending.since
 
     def put_run_ids(self) -> None:
         """Writes the ids of the MLflow runs into the records, as far as they are known."""
@@ -135,8 +141,11 @@ class Board:
         self.put_run_ids()
         for record in self.records:
             self.beside.into(record)
-            for number in record["trials"]:
-                self.tracker.tag_student(number, {"front": "yes" if record["front"] else "no"})
+        front = {number for record in self.front for number in record["trials"]}
+        # who has no record any more, such as a seed that was cut short beside a whole one, may have been on it
+        begun = {int(path.parent.name) for path in self.students.glob("*/history.jsonl")}
+        for number in sorted(begun | front):
+            self.tracker.tag_student(number, {"front": "yes" if number in front else "no"})
         results.write_front(self.folder, self.records)
         sizes, demo = self.space.feasible(), self.config.data.demo
         drawn = draw(self.folder, self.records, self.beside, self._budget, sizes, demo=demo)

@@ -70,7 +70,9 @@ class Closing:
         self._timing.begins("report")
         add_test_scores(front, members, beside)
         repeats = sum(is_repeat(one.choice, self._space) for one in trials)
-        ending = Ending.of(ended, self._config, repeats, ends_apart(members), len(trials))
+        since = board.patience_since()  # by the ending that this one takes the place of
+        cut = sum(one.cut for one in trials)
+        ending = Ending.of(ended, self._config, repeats, ends_apart(members), len(trials), since, cut)
         board.show()
         report = write_report(self._config.folder, self._config, board.records, board.beside, ending)
         ending.write(self._config.folder)

@@ -26,6 +26,8 @@ class Ending:
         apart: see `search.final.ends_apart`.
         trials: students that it could have had at most.
         begun: trainings that it had begun, repeats included: later ones have this number or a larger one.
+        since: number of the first training that counts for patience.
+        cut: trainings that the time had cut short, as they stood at the end.
     """
 
     ended: Ended
@@ -34,12 +36,16 @@ class Ending:
     apart: Apart | None
     trials: int = 0
     begun: int = 0
+    since: int = 0
+    cut: int = 0
 
     @classmethod
-    def of(cls, ended: Ended, config: SearchConfig, repeats: int, apart: Apart | None, begun: int) -> Ending:
+    def of(
+        cls, ended: Ended, config: SearchConfig, repeats: int, apart: Apart | None, begun: int, since: int, cut: int
+    ) -> Ending:
         """That of a session."""
         words = told(ended, trials=config.trials, patience=config.patience)
-        return cls(ended, words, repeats, apart, config.trials, begun)
+        return cls(ended, words, repeats, apart, config.trials, begun, since, cut)
 
     @classmethod
     def read(cls, folder: Path) -> Ending | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from search.certainty import near_rivals
 from search.proposal import Proposal
-from search.results import WEIGHTS, Record
+from search.results import Record
+from search.standing import STANDING, WEIGHTS
 
 CHECKPOINT = "last.pt"
 """The file that has the whole state of a training."""
@@ -47,7 +48,7 @@ class Keeping:
             folder = self._students / f"{trial.number:04d}"
             if trial.state == "COMPLETE" and not (folder / "result.json").exists():
                 continue  # it has ended, but not yet said how
-            for name in (WEIGHTS, CHECKPOINT):
+            for name in (WEIGHTS, STANDING, CHECKPOINT):
                 (folder / name).unlink(missing_ok=True)
             self._removed.add(trial.number)
         for record in records:

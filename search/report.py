@@ -27,6 +27,7 @@ from search.dimensions import SETTINGS
 from search.ending import Ending
 from search.final import over_seeds
 from search.results import Record
+from search.standing import was_cut
 
 log = logging.getLogger(__name__)
 
@@ -170,9 +171,9 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, en
         said = "apart by more than chance" if low > 0 else "NOT apart by more than chance"
         remarks.append(f"Largest and smallest member of the front are {said}: {gain:+.3f} PESQ on the same test clips, "
                        f"95 % paired bootstrap interval over {drawn} {low:+.3f}..{high:+.3f}.")  # fmt: skip
-        if not over_seeds(front):
-            remarks.append("Every member has one seed: what another seed would change is in no interval; "
-                           "--repeat-front 2 measures it.")  # fmt: skip
+        if several and not over_seeds(front):  # all but one seed's weights are gone
+            remarks.append("No member has test scores of several seeds: what another seed would change is not in that "
+                           "interval.")  # fmt: skip
     if noisy is not None:
         below = [record for record in front if record["pesq_test"] is not None and record["pesq_test"] <= noisy]
         remarks.append(
@@ -190,10 +191,9 @@ def _remarks(config: SearchConfig, records: Sequence[Record], beside: Beside, en
     unscored = sum(record.get("unscored_test") or 0 for record in front)
     if unscored:
         remarks.append(f"{unscored} test clips could not be scored by PESQ and are left out.")
-    stopped = [record for record in records if record["stopped"] == "time"]
-    if stopped:
+    if ending.cut:
         remarks.append(
-            f"{len(stopped)} students were ended early by the time budget; their scores are of the epochs they had, "
+            f"{ending.cut} trainings were ended early by the time budget; scores of theirs are of the epochs they had, "
             f"and --resume {config.name} trains them on."
         )
     halved = halved_students(config.folder)
@@ -237,14 +237,15 @@ def failed_students(folder: Path, records: Sequence[Record]) -> list[int]:
 
     Args:
         folder: the run folder.
-        records: the students with a score. One that the time budget stopped before it could be scored did not fail.
+        records: the students with a score. One that the time budget stopped did not fail, whether it could be scored
+            or not: beside a whole training of its configuration its score is in no record.
     """
     begun = {int(path.parent.name): path.parent for path in (folder / "students").glob("*/config.json")}
     scored = {number for record in records for number in record["trials"]}
 
     def was_stopped(student: Path) -> bool:
         result = student / "result.json"
-        return result.exists() and read_json(result).get("state") == "PRUNED"
+        return was_cut(student) or (result.exists() and read_json(result).get("state") == "PRUNED")
 
     return sorted(number for number, student in begun.items() if number not in scored and not was_stopped(student))
 

@@ -21,11 +21,9 @@ from model.macs import Budget, gmac_per_s, mmac_per_frame, paper_gmac, parameter
 from search.dimensions import SETTINGS
 from search.proposal import Proposal
 from search.space import Choice
+from search.standing import scored_weights, was_cut
 
 Record = dict[str, Any]
-
-WEIGHTS = "best.safetensors"
-"""The file that has the weights of a student's best epoch."""
 
 TEST_KEYS = (
     "pesq_test", "pesq_test_interval", "pesq_test_seeds", "pesq_by_snr", "pesq_spread_by_snr", "si_sdr_test",
@@ -82,7 +80,7 @@ def training_record(folder: Path, number: int, choice: Choice) -> Record | None:
     val = read_json(folder / "scores.json")
     if val["val"]["pesq"] is None:  # PESQ could not score a single clip at some SNR
         return None
-    result, weights = read_json(folder / "result.json"), folder / WEIGHTS
+    result, weights = read_json(folder / "result.json"), scored_weights(folder)
     low, high = bootstrap_interval(_array(val["val_table"]), n=500)
     digest = val.get("weights_sha256")
     return {
@@ -108,16 +106,10 @@ def training_record(folder: Path, number: int, choice: Choice) -> Record | None:
         "seconds": result["seconds"],
         "stopped": result["stopped"],
         **dict.fromkeys(TEST_KEYS),
-        "checkpoint": f"{folder.parent.name}/{folder.name}/{WEIGHTS}" if weights.exists() else None,
+        "checkpoint": f"{folder.parent.name}/{folder.name}/{weights.name}" if weights.exists() else None,
         "weights_sha256": digest or (file_digest(weights) if weights.exists() else None),
         "mlflow_run_id": None,
     }
-
-
-def was_cut(folder: Path) -> bool:
-    """Whether the time ended a student's training, by the `result.json` in its folder."""
-    path = folder / "result.json"
-    return path.exists() and bool(read_json(path).get("stopped") == "time")
 
 
 def val_table(students: Path, number: int) -> NDArray[np.float64]:
@@ -172,15 +164,18 @@ def student_records(students: Path, proposals: Sequence[Proposal], known: Sequen
     Args:
         students: folder of the students' folders.
         proposals: all trials; those that are COMPLETE count, one that the time cut short only for a configuration that
-            has no other.
-        known: records from an earlier call, which are not read again.
+            has no other. Of such a one the score counts until it has a new one: while it goes on, and if it diverges.
+        known: records from an earlier call, which are not read again; but for those of students that the time cut
+            short, who may have gone on since under the same number.
     """
-    by_trials = {tuple(record["trials"]): record for record in known}
-    scored = {} if known else _tested(students.parent / "students.json")
+    by_trials = {tuple(record["trials"]): record for record in known if record["stopped"] != "time"}
+    scored = _test_scores(known) if known else _tested(students.parent / "students.json")
     groups: dict[Choice, list[Proposal]] = {}
     for proposal in proposals:
-        if proposal.state == "COMPLETE":
-            groups.setdefault(replace(proposal.choice, repeat=0), []).append(proposal)
+        cut = proposal.state in ("RUNNING", "FAIL") and was_cut(students / f"{proposal.number:04d}")
+        if cut or proposal.state == "COMPLETE":
+            one = replace(proposal, cut=cut or proposal.cut)
+            groups.setdefault(replace(one.choice, repeat=0), []).append(one)
     records = []
     for trainings in groups.values():
         group = [one for one in trainings if not one.cut] or trainings
@@ -200,11 +195,15 @@ def _key(record: Record) -> tuple[Any, ...]:
     return record["weights_sha256"], *record["trials"]
 
 
+def _test_scores(records: Sequence[Record]) -> dict[tuple[Any, ...], Record]:
+    """The test scores of those records that have some, by their trainings."""
+    return {_key(one): {key: one[key] for key in TEST_KEYS} for one in records if one["pesq_test"]}
+
+
 def _tested(path: Path) -> dict[tuple[Any, ...], Record]:
     """The test scores in an earlier session's `students.json`, by the trainings that have them."""
     try:
-        earlier = read_json(path)
-        return {_key(one): {key: one[key] for key in TEST_KEYS} for one in earlier if one["pesq_test"]}
+        return _test_scores(read_json(path))
     except (InputError, KeyError, TypeError):  # none, or another version's: the front is scored anew in any case
         return {}
 

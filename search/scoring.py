@@ -22,7 +22,8 @@ from model.precision import choose_device
 from model.score import Enhancer, Scores, delay_and_sum, network_enhancer, score, unprocessed
 from model.weights import load_network
 from search.beside import BASELINES, Beside
-from search.results import WEIGHTS, Record
+from search.results import Record
+from search.standing import scored_weights
 from search.teaching import SearchTeacher, too_small
 from search.test_scores import StoredScores
 
@@ -223,7 +224,7 @@ class Scorer:
         wanted: dict[int | str, tuple[str, str | None]] = {name: (what, None) for name, what in self._names().items()}
         for record in reversed(front):  # the dearest first: they take longest
             for number in record["trials"]:
-                weights = folder / "students" / f"{number:04d}" / WEIGHTS
+                weights = scored_weights(folder / "students" / f"{number:04d}")
                 if weights.exists():
                     wanted[number] = (str(weights), file_digest(weights))
         missing = {what: one for what, one in wanted.items() if stored.get(what, one[1]) is None}

@@ -42,8 +42,8 @@ class TuneSearcher(Searcher):
         rungs: where students wait, or None. One that can be promoted comes before a new one; while it may still come to
             that, the search does not finish.
         spare: whether those that wait are trained on, the best first, once nothing else is left to do.
-        stalled: whether nothing but the queue is to be begun as things stand. While students are in training it is
-            asked again, as their scores may change that.
+        stalled: whether nothing but the queue is to be begun or trained on as things stand. While students are in
+            training it is asked again, as their scores may change that.
     """
 
     def __init__(

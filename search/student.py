@@ -30,6 +30,7 @@ from model.weights import load_network
 from search.history import read_history
 from search.judge import Judge
 from search.space import Choice
+from search.standing import drop_standing, goes_on, keep_standing
 from search.stored import teachers
 from search.timing import write_span
 
@@ -136,13 +137,14 @@ def run_student(
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "result.json").exists():
         result: dict[str, Any] = read_json(folder / "result.json")
-        # who waited to the end of a session has been promoted; who was cut short goes on in one that has time
+        # who waited to the end of a session has been promoted; who was cut short goes on in one that has time, and so
+        # does who was killed as it went on: its result is of before
         in_time = job.deadline is None or time.time() < job.deadline
-        if not (result.get("stopped") == "halved" or (result.get("stopped") == "time" and in_time)):
+        halved, cut_short = (result.get("stopped") == reason for reason in ("halved", "time"))
+        if not (halved or (cut_short and (in_time or goes_on(folder)))):
             report(result)  # a driver that died before it heard of this
             return result
-        for name in ("result.json", "scores.json"):
-            (folder / name).unlink(missing_ok=True)
+        keep_standing(folder)
     began = time.time()
     config = train_config(job, number, choice)
     write_json(folder / "config.json", {"number": number, "choice": asdict(choice), "train": config.to_dict()})
@@ -221,6 +223,7 @@ def run_student(
             result = {"state": "PRUNED"}
     result |= {"epoch": last.epoch, "best_epoch": best_epoch, "seconds": seconds, "final": True, "stopped": stopped}
     write_json(folder / "result.json", plain(result))
+    drop_standing(folder)
     write_span(folder, began, seconds - before, judge.seconds)
     report(result)
     return result

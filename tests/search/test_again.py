@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from data.errors import InputError
 from search.again import SPACE_FILE, words_again
 from search.config import SearchConfig
 from search.flags import read_flags, search_config
@@ -99,3 +101,18 @@ def test_what_only_a_space_file_can_say_stands_in_one(
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(space))
     check([*folders, "--space", str(path)], tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        # as a space file with `repeats` made it once
+        ({"repeats": 3, "halving": None, "patience": 10}, "halving"),
+        ({"train": replace(search_config(read_flags(["--budget", "1.0GMAC"])).train, stop_after=99)}, "train"),
+    ],
+)
+def test_search_that_no_words_of_this_version_say_is_refused(changes: dict[str, Any], name: str) -> None:
+    config = search_config(read_flags(["--budget", "1.0GMAC", "--name", "x"]))
+    words_again(config)
+    with pytest.raises(InputError, match=f"no command of this version makes x again: .* decided on its {name};"):
+        words_again(replace(config, **changes))

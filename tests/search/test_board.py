@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import search.board
 from data.files import read_json, write_json
 from search.beside import Beside
 from search.board import Board
@@ -102,6 +103,30 @@ def test_patience_counts_from_the_first_student_of_those_asked_for_anew(
     assert board.stopping([*stalled, *new]).stalled
 
 
+def test_search_that_ended_on_patience_trains_nobody_on_that_waits_until_more_is_asked_for(
+    config: SearchConfig, stalled: list[Proposal]
+) -> None:
+    waits = Proposal(20, replace(stalled[0].choice, alpha=0.7), "PAUSED", 1.2)
+    timed = replace(config, trials=40, patience=10, time_budget=60.0)
+    assert make(timed).nothing_left([*stalled, waits]) is not None
+    for more in ({"trials": 60}, {"patience": 11}):
+        assert make(replace(timed, **more)).nothing_left([*stalled, waits]) is None
+
+
+def test_more_students_are_asked_for_once_and_the_next_ending_knows_it(
+    config: SearchConfig, stalled: list[Proposal]
+) -> None:
+    assert make(replace(config, trials=40)).patience_since() == 0
+    more = make(replace(config, trials=60))
+    assert more.patience_since() == 20
+    Ending.of("time budget", more.config, 0, None, 24, more.patience_since(), 0).write(config.folder)
+    assert more.patience_since() == 20
+    assert make(replace(config, trials=80)).patience_since() == 24
+    told = read_json(config.folder / "ending.json")
+    write_json(config.folder / "ending.json", {name: value for name, value in told.items() if name != "since"})
+    assert more.patience_since() == 0, "an earlier version's"
+
+
 def test_student_that_was_left_unfinished_is_something_to_do(config: SearchConfig, ended: list[Proposal]) -> None:
     for state in ("RUNNING", "PAUSED"):
         changed: Any = replace(ended[1], state=state)
@@ -174,6 +199,30 @@ def test_front_without_test_scores_is_something_to_do(config: SearchConfig, ende
     assert make(config).nothing_left(ended) is None
     (config.folder / "ending.json").unlink()
     assert make(config).nothing_left(ended) is None
+
+
+def test_student_that_has_no_record_any_more_is_tagged_as_not_on_the_front(
+    config: SearchConfig, ended: list[Proposal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags: dict[int, str] = {}
+
+    class Told(Quiet):
+        def tag_student(self, number: int, told: dict[str, str]) -> None:
+            tags[number] = told["front"]
+
+    monkeypatch.setattr(search.board, "draw", lambda *_, **__: [])
+    for number in range(3):
+        (config.folder / "students" / f"{number:04d}" / "history.jsonl").touch()
+    tracker: Any = Told()
+    board = Board(config, config.space(5), tracker, BESIDE)
+    cut = replace(ended[2], cut=True)
+    board.gather([*ended[:2], cut])
+    board.show()
+    assert tags == {0: "yes", 1: "no", 2: "yes"}
+    whole = replace(ended[1], choice=replace(cut.choice, repeat=1), pesq=1.9)
+    board.gather([ended[0], whole, cut])
+    board.show()
+    assert tags[2] == "no"
 
 
 def test_volumes_of_earlier_sessions_are_those_by_number(config: SearchConfig, ended: list[Proposal]) -> None:

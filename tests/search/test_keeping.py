@@ -18,7 +18,8 @@ def proposals(tmp_path: Path, trained: Callable[..., list[Proposal]]) -> list[Pr
     """1 is hardly below 0, 2 is far below; 3 is the dearest."""
     found = trained(1.5, 1.499, 1.2, 1.8)
     for one in found:
-        (tmp_path / f"{one.number:04d}" / "last.pt").touch()
+        for name in ("last.pt", "standing.safetensors"):
+            (tmp_path / f"{one.number:04d}" / name).touch()
     return found
 
 
@@ -29,7 +30,7 @@ def left(students: Path, name: str = "best.safetensors") -> list[int]:
 def test_weights_and_checkpoints_of_losers_go_and_their_scores_stay(tmp_path: Path, proposals: list[Proposal]) -> None:
     records = student_records(tmp_path, proposals)
     Keeping(tmp_path, everything=False).clean(proposals, records)
-    assert left(tmp_path) == left(tmp_path, "last.pt") == [0, 1, 3]
+    assert left(tmp_path) == left(tmp_path, "last.pt") == left(tmp_path, "standing.safetensors") == [0, 1, 3]
     assert left(tmp_path, "scores.json") == [0, 1, 2, 3]
     assert {record["trial"]: record["checkpoint"] is None for record in records} == {
         0: False, 1: False, 2: True, 3: False,

@@ -49,11 +49,12 @@ def config_of(*flags: str) -> SearchConfig:
 OWN = ("--speech", "a", "--noise", "b", "--rirs", "c")
 
 
-def printed(records: list[Record] = RECORDS, beside: Beside = BESIDE, apart: Any = APART, *flags: str) -> str:
+def printed(
+    records: list[Record] = RECORDS, beside: Beside = BESIDE, apart: Any = APART, *flags: str, cut: int = 0
+) -> str:
     console = Console(file=io.StringIO(), width=160, markup=False)
-    print_front(
-        console, config_of(*flags), records, beside, Ending("patience", WORDS, 0, apart), "mlflow ui", time.time() - 65
-    )
+    ending = Ending("patience", WORDS, 0, apart, cut=cut)
+    print_front(console, config_of(*flags), records, beside, ending, "mlflow ui", time.time() - 65)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -113,12 +114,13 @@ def test_remarks_say_what_the_scores_allow_to_say() -> None:
         VAL, TEST | {"unprocessed": {"pesq": 1.45}, "teacher": {"pesq": 1.8}}, "128/32", "Too small a teacher."
     )
     records = mark_front([record(0, Size(8, 4), 1.5, stopped="time", unscored_test=2), record(1, Size(80, 32), 2.0)])
-    text = printed(records, noisy, (0.1, -0.1, 0.3))
+    text = printed(records, noisy, (0.1, -0.1, 0.3), cut=1)
     assert "are NOT apart by more than chance" in text
     assert "Below the unprocessed input: trial 0." in text
     assert "As good as the teacher or better on these clips: trial 1." in text
     assert "Too small a teacher." in text
-    assert "1 students were ended early by the time budget" in text
+    assert "1 trainings were ended early by the time budget" in text
+    assert "ended early by the time budget" not in printed()
     assert "2 test clips could not be scored" in text
 
 
@@ -139,9 +141,14 @@ def test_members_that_cannot_be_told_from_a_cheaper_one_are_marked() -> None:
 
 def test_it_is_said_by_how_many_seeds_the_front_was_trained() -> None:
     assert "Every student was trained by one seed" in printed()
+    assert printed().count("--repeat-front 2") == 1, "also where the ends of the front are compared"
     text = printed(mark_front([record(0, Size(8, 4), 1.5, seeds=3, trials=[0, 7, 8]), record(1, Size(80, 32), 2.0)]))
     assert "1 of the 2 members of the front were trained by several seeds" in text
     assert row(text, "0 ")[8] == "3"
+    assert "No member has test scores of several seeds" in text
+    both = record(0, Size(8, 4), 1.5, seeds=2, trials=[0, 7], pesq_test_seeds=[1.3, 1.5])
+    assert "No member has test scores" not in printed(mark_front([both, record(1, Size(80, 32), 2.0)]))
+    assert "No member has test scores" not in printed()
 
 
 def test_member_of_the_front_whose_weights_are_gone_is_named() -> None:
@@ -222,10 +229,12 @@ def test_figures_are_drawn_and_one_that_cannot_be_is_left_out(
 
 def test_students_that_were_stopped_early_are_counted_and_did_not_fail(tmp_path: Path) -> None:
     config = config_of("--storage", str(tmp_path))
-    for number, stopped in enumerate(["", "halved", "halved", "time"]):
+    ends = [("COMPLETE", ""), ("PRUNED", "halved"), ("PRUNED", "halved"), ("PRUNED", "time")]
+    ends += [("COMPLETE", "time")]  # a seed beside a whole training of the same configuration: in no record
+    for number, (state, stopped) in enumerate(ends):
         folder = config.folder / "students" / f"{number:04d}"
         write_json(folder / "config.json", {})
-        write_json(folder / "result.json", {"state": "COMPLETE" if not stopped else "PRUNED", "stopped": stopped})
+        write_json(folder / "result.json", {"state": state, "stopped": stopped})
     assert halved_students(config.folder) == [1, 2]
     assert failed_students(config.folder, RECORDS[:1]) == []
     text = write_report(config.folder, config, RECORDS, BESIDE, Ending("trials", WORDS, 0, APART)).read_text()

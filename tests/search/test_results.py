@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.files import write_json
+from data.files import file_digest, write_json
 from model.ftjnf import Size
 from model.macs import Budget, gmac_per_s, paper_gmac, parameters
 from model.score import Scores
@@ -31,6 +31,7 @@ from search.results import (
     write_front,
 )
 from search.space import Choice, Space
+from search.standing import keep_standing
 
 CONTRACT = {
     "trial", "f_hidden", "t_hidden", "kd_method", "alpha_schedule", "init", "parameters", "paper_gmac", "gmac_per_s",
@@ -89,6 +90,27 @@ def test_training_that_the_time_cut_short_counts_only_where_there_is_no_other(tm
     assert (record["pesq_val"], record["trials"]) == (1.6, [1])
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "FAIL"])
+def test_cut_student_that_goes_on_or_diverges_keeps_its_record_with_the_weights_that_were_scored(
+    tmp_path: Path, state: State
+) -> None:
+    choice, folder = finished(tmp_path, 0, 1.2), tmp_path / "0000"
+    assert student_records(tmp_path, [proposal(0, choice, state)]) == [], "this one was not cut"
+    (folder / "best.safetensors").write_bytes(b"scored")
+    digest = file_digest(folder / "best.safetensors")
+    for name, more in (("scores", {"weights_sha256": digest}), ("result", {"stopped": "time"})):
+        write_json(folder / f"{name}.json", json.loads((folder / f"{name}.json").read_text()) | more)
+    (before,) = student_records(tmp_path, [replace(proposal(0, choice), cut=True)])
+    keep_standing(folder)
+    (folder / "best.safetensors").write_bytes(b"trained on")
+    (record,) = student_records(tmp_path, [proposal(0, choice, state)], [before])
+    assert file_digest(tmp_path.parent / record["checkpoint"]) == record["weights_sha256"] == digest
+    assert record | {"checkpoint": None} == before | {"checkpoint": None}
+    finished(tmp_path, 1, 1.6)
+    (whole,) = student_records(tmp_path, [proposal(0, choice, state), proposal(1, replace(choice, repeat=1))])
+    assert whole["trials"] == [1]
+
+
 def test_student_whose_weights_were_removed_keeps_its_record(tmp_path: Path) -> None:
     choice = finished(tmp_path, 2, 1.6)
     content = json.loads((tmp_path / "0002" / "scores.json").read_text())
@@ -132,6 +154,25 @@ def test_records_that_are_known_are_not_read_again(tmp_path: Path) -> None:
     (tmp_path / "0000" / "scores.json").unlink()
     assert student_records(tmp_path, proposals, known) == known
     assert student_records(tmp_path, proposals) == []
+
+
+def test_cut_students_that_ended_one_after_the_other_have_their_new_scores(tmp_path: Path) -> None:
+    choices = [finished(tmp_path, number, 1.2) for number in range(2)]
+    for number in range(2):
+        result = json.loads((tmp_path / f"{number:04d}" / "result.json").read_text())
+        write_json(tmp_path / f"{number:04d}" / "result.json", result | {"stopped": "time"})
+    cut = [replace(proposal(number, choice), cut=True) for number, choice in enumerate(choices)]
+    known = student_records(tmp_path, cut)
+    known[0] |= {"pesq_test": 1.5}
+    for number in range(2):
+        again = student_records(tmp_path, cut, known)
+        assert again[0].get("pesq_test") == (1.5 if number == 0 else None), "that of weights which have not changed"
+        finished(tmp_path, number, 1.8)
+        (tmp_path / f"{number:04d}" / "best.safetensors").write_bytes(b"trained on")
+        cut[number] = replace(cut[number], cut=False)
+        known = student_records(tmp_path, cut, known)
+    assert [record["pesq_val"] for record in known] == [1.8, 1.8]
+    assert {record["weights_sha256"] for record in known} == {file_digest(tmp_path / "0000" / "best.safetensors")}
 
 
 def test_test_scores_are_null_until_they_are_known(tmp_path: Path) -> None:

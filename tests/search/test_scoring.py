@@ -15,9 +15,11 @@ import pytest
 
 import search.scoring
 from data.errors import Interrupted
+from data.files import file_digest, write_atomic, write_json
 from data.plan import DataPlan, prepare
 from model.score import Scores
 from search.scoring import ScoreJob, Scorer, Share, in_portions, run_score
+from search.standing import keep_standing
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,27 @@ def test_a_network_is_scored_with_a_cores_share_of_the_gpu() -> None:
     assert [job.gpu for job in scorer._portions("unprocessed", "val")] == [False]
     assert Share(4, 0.5).gpus_a_core == 0.125
     assert [job.gpu for job in Scorer(DataPlan(), sets, Path(), None)._portions("a.safetensors", "val")] == [False]
+
+
+def test_student_that_goes_on_is_scored_by_the_weights_of_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "students" / "0007"
+    write_atomic(folder / "best.safetensors", b"scored")
+    write_json(folder / "scores.json", {"weights_sha256": file_digest(folder / "best.safetensors")})
+    write_json(folder / "result.json", {"stopped": "time"})
+    keep_standing(folder)
+    write_atomic(folder / "best.safetensors", b"trained on")
+    asked: list[str] = []
+
+    def scored(enhancers: list[list[ScoreJob]], share: Share, tell: Any, keep: Any) -> None:
+        asked.extend(one[0].what for one in enhancers)
+
+    monkeypatch.setattr(search.scoring, "score_all", scored)
+    sets: Any = SimpleNamespace(score_test=type("Clips", (list,), {"digest": "clips"})([None] * 10), folders={})
+    Scorer(DataPlan(), sets, tmp_path, None).test(tmp_path, [{"trials": [7]}], lambda done, of: None)
+    assert str(folder / "standing.safetensors") in asked
+    assert str(folder / "best.safetensors") not in asked
 
 
 def test_portions_together_are_the_whole(job: ScoreJob) -> None:

@@ -247,6 +247,18 @@ def test_with_time_to_spare_those_that_wait_are_trained_on_the_best_first(many: 
     assert without.suggest("e") == FINISHED
 
 
+def test_who_waits_is_not_trained_on_while_the_front_no_longer_grows(many: Proposals) -> None:
+    rungs = Rungs()
+    held: list[bool] = []
+    searcher = TuneSearcher(many, rungs=rungs, limit=1, spare=True, stalled=lambda: bool(held))
+    searcher.suggest("a")
+    pause(searcher, many, rungs, "a", 0, 1.5)
+    held.append(True)
+    assert searcher.suggest("b") == FINISHED
+    held.clear()
+    assert searcher.suggest("b")["number"] == 0
+
+
 def test_a_student_that_can_be_promoted_but_would_not_be_done_in_time_waits(many: Proposals) -> None:
     rungs, asked = Rungs(), []
 

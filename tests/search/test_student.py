@@ -20,7 +20,7 @@ import search.stored
 import search.student
 from data.errors import InputError
 from data.examples import FreshScenes
-from data.files import read_json
+from data.files import file_digest, read_json
 from data.plan import DataPlan, Sets, prepare
 from model.fresh_targets import FreshTargets
 from model.ftjnf import Size
@@ -30,6 +30,7 @@ from model.target_plan import TargetPlan
 from model.train_config import TrainConfig
 from model.weights import load_network
 from search.space import Choice
+from search.standing import scored_weights
 from search.student import (
     StudentJob,
     leave_halved,
@@ -390,6 +391,41 @@ def test_student_that_the_time_cut_short_goes_on_when_there_is_more(
     assert best_weights(cut) == best_weights(whole)
     assert (again[-1]["pesq"], again[-1]["stopped"]) == (expected["pesq"], "")
     assert run(cut, choice) == [again[-1]]
+
+
+def test_student_that_goes_on_has_its_score_and_the_weights_of_it_until_it_has_a_new_one(
+    make_job: Job, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path, deadline=0.0)
+    job = replace(job, train=replace(job.train, epochs=4))
+    result = run(job, NONE)[-1]
+    scored, folder = best_weights(job), job.folder(0)
+    scores = read_json(folder / "scores.json")
+    longer = replace(job, deadline=time.time() + 1e6)
+    for _ in range(2):
+        run(longer, NONE, kill_after=2)  # the epoch before comes again
+        assert best_weights(job) != scored, "the training found a better epoch"
+        assert (read_json(folder / "result.json"), read_json(folder / "scores.json")) == (result, scores)
+        assert scored_weights(folder).read_bytes() == scored
+    final = run(job, NONE)[-1]
+    assert (final["epoch"], final["stopped"]) == (4, ""), "killed as it went on: it does, time or not"
+    assert read_json(folder / "result.json") == final
+    assert scored_weights(folder).read_bytes() == best_weights(job) != scored
+    assert read_json(folder / "scores.json")["weights_sha256"] == file_digest(folder / "best.safetensors")
+    assert not (folder / "standing.safetensors").exists()
+
+
+def test_student_that_diverges_as_it_goes_on_keeps_its_score(
+    make_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path, deadline=0.0)
+    result = run(job, NONE)[-1]
+    scored = best_weights(job)
+    monkeypatch.setattr(model.objective, "hard_loss", lambda estimate, clean: math.nan * estimate.sum())
+    with pytest.raises(ArithmeticError):
+        run_student(replace(job, deadline=None), 0, NONE, lambda report: None)
+    assert read_json(job.folder(0) / "result.json") == result
+    assert scored_weights(job.folder(0)).read_bytes() == scored
 
 
 def test_start_comes_from_the_seed_and_from_the_teacher_or_not(make_job: Job, tmp_path: Path) -> None:

@@ -173,14 +173,25 @@ def test_students_asked_for_after_an_end_by_patience_are_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: list[int] = []
-    first = Script(tmp_path, monkeypatch, trials=30, patience=10)
-    assert first.search(lambda script: counts.append(script.train(1.2))) == "patience"
-    trials = first.proposals.trials()
-    Ending.of("patience", first.config, 0, None, len(trials)).write(first.config.folder)
-    longer = Script(tmp_path, monkeypatch, trials=60, patience=10)
-    assert longer.search(lambda script: counts.append(script.train(1.2))) == "patience"
+
+    def ends(script: Script, ended: str) -> None:
+        assert script.search(lambda script: counts.append(script.train(1.2))) == ended
+        ending = Ending.of(
+            "patience", script.config, 0, None, len(script.proposals.trials()), script.board.patience_since(), 0
+        )
+        ending.write(script.config.folder)
+
+    ends(Script(tmp_path, monkeypatch, trials=30, patience=10), "patience")
+    asked: list[Choice] = []
+    clock = Timeless(lambda choice: bool(asked.append(choice)) or len(asked) < 5)
+    ends(Script(tmp_path, monkeypatch, trials=60, patience=10, clock=clock), "time budget")
+    ends(Script(tmp_path, monkeypatch, trials=60, patience=10), "patience")
+    ends(Script(tmp_path, monkeypatch, trials=60, patience=10), "patience")
     assert counts[0] >= 20
-    assert counts[1] >= 10
+    assert counts[1] == 4
+    assert counts[2] >= 6, "those before more were asked for do not count, though a session since came to its end"
+    assert counts[1] + counts[2] < 15
+    assert counts[3] == 0
 
 
 def test_student_that_the_time_cut_short_goes_on_in_the_next_session(
