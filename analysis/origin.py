@@ -24,6 +24,8 @@ from model.clips import Clips
 from search.again import words_again
 from search.config import SearchConfig
 
+OTHER_CORPORA = "the corpora here are not those of the search"
+
 
 def again(configuration: Mapping[str, Any] | None, epochs: int | None = None) -> tuple[str | None, dict[str, Any]]:
     """The command line that makes a search again, and what the space file that it names has to hold, if it names one.
@@ -143,7 +145,7 @@ def search_clips(folder: Path, configuration: Mapping[str, Any] | None) -> Clips
     except (InputError, OSError) as error:
         return Clips(None, None, f"the search's clips cannot be had here ({error})")
     if [val.digest, test.digest] != wanted:
-        return Clips(None, None, "the corpora here are not those of the search")
+        return Clips(None, None, OTHER_CORPORA)
     return Clips(val, test, workers=workers)
 
 
