@@ -114,6 +114,17 @@ def scores_by_snr(student: Record, tables: Mapping[str, Table]) -> dict[str, dic
     return found if any(value is not None for row in found.values() for value in row.values()) else {}
 
 
+def known_pesq(folder: Path, trial: int, weights: str, test_set: str) -> Table | None:
+    """(clips, 5) test PESQ of these weights as the search has written it; None where it has not, or on other clips."""
+    try:
+        stored = read_json(folder / "test_scores.json")
+        if (stored["set"], stored["more"][str(trial)]["weights_sha256"]) != (test_set, weights):
+            return None
+        return np.array(stored["students"][str(trial)], np.float64)  # null is NaN
+    except (InputError, KeyError, TypeError, ValueError):  # none, or another version's
+        return None
+
+
 def cache_of(folder: Path) -> Path:
     """The cache of a search: beside its run folder where machines share it, else this user's."""
     shared = folder.resolve().parent / "cache"

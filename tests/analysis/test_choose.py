@@ -11,13 +11,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 import analysis.choose
 from analysis.choice import choose, latest_search, read_search
-from analysis.choose import known_pesq, main
+from analysis.choose import main
 from analysis.speed import frame_ms
 from data.errors import InputError, Interrupted, run_command
 from data.examples import SetSpec
@@ -329,20 +328,6 @@ def test_a_signal_leaves_no_unfinished_folder(
     signal.signal(signal.SIGHUP, before)
     assert len(unfinished) == 1, "it was being written"
     assert set(folder.iterdir()) == files
-
-
-def test_test_scores_of_a_search_count_for_its_own_weights_and_clips_alone(tmp_path: Path) -> None:
-    rows = [[1.1, 1.2, 1.3, 1.4, None]]
-    content = {"set": "abc", "students": {"7": rows}, "more": {"7": {"weights_sha256": "w"}}}
-    (tmp_path / "test_scores.json").write_text(json.dumps(content))
-    found = known_pesq(tmp_path, 7, "w", "abc")
-    assert found is not None
-    np.testing.assert_array_equal(found, [[1.1, 1.2, 1.3, 1.4, np.nan]])
-    for folder, trial, weights, digest in (
-        (tmp_path, 7, "other", "abc"), (tmp_path, 7, "w", "other"), (tmp_path, 8, "w", "abc"),
-        (tmp_path / "no", 7, "w", "abc"),
-    ):  # fmt: skip
-        assert known_pesq(folder, trial, weights, digest) is None
 
 
 def test_the_card_says_why_odd_input_was_not_measured(run_folder: Search) -> None:
