@@ -16,12 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from analysis.choice import DEFAULT_RULE, Choice, Pace, Search, choose, latest_search, name_of, read_search
 from analysis.listing import pesq_text, print_choice, print_front
-from analysis.origin import again, cache_of, own_pesq, own_tables, scores_by_snr, search_clips
+from analysis.origin import (
+    OTHER_CORPORA,
+    again,
+    cache_of,
+    known_pesq,
+    own_pesq,
+    own_tables,
+    scores_by_snr,
+    search_clips,
+)
 from analysis.registry import ALIAS, register
 from analysis.series import Record, is_number, seeds_of, size_name
 from analysis.speed import frame_ms, weights_of
@@ -115,31 +121,27 @@ def _export(search: Search, choice: Choice, out: Path, tell: Tell) -> dict[str, 
     if clips.test is None:
         sturdiness = not_measured(clips.why)
     else:
-        sturdiness = _sturdiness(net, configuration or {}, search.folder, tell)
+        sturdiness = _sturdiness(net, configuration or {}, search.folder, clips.test.digest, tell)
     return export_student(
         net, recipe, out, origin=origin, notes=_notes(origin["run"], choice, pesq), clips=clips, sturdiness=sturdiness,
         tell=tell,
     )  # fmt: skip
 
 
-def known_pesq(folder: Path, trial: int, weights: str, test_set: str) -> NDArray[np.float64] | None:
-    """(clips, 5) test PESQ of these weights as the search has written it; None where it has not, or on other clips."""
-    try:
-        stored = read_json(folder / "test_scores.json")
-        if (stored["set"], stored["more"][str(trial)]["weights_sha256"]) != (test_set, weights):
-            return None
-        return np.array(stored["students"][str(trial)], np.float64)  # null is NaN
-    except (InputError, KeyError, TypeError, ValueError):  # none, or another version's
-        return None
+def _sturdiness(net: FTJNF, configuration: Mapping[str, Any], folder: Path, test_set: str, tell: Tell) -> str:
+    """The card's table on odd input, from the first test scenes of the search, or why it is not there.
 
-
-def _sturdiness(net: FTJNF, configuration: Mapping[str, Any], folder: Path, tell: Tell) -> str:
-    """The card's table on odd input, from the first test scenes of the search, or why it is not there."""
+    The scenes are drawn anew. Where the corpora have changed since they are others, also of training speakers: then
+    the set that they make has another digest than the search's `test_set`.
+    """
     try:
-        source, spec = scenes_for_test(plan_of(configuration), cache_of(folder))
+        source, spec, digest = scenes_for_test(plan_of(configuration), cache_of(folder))
     except (InputError, OSError) as error:
         tell(f"odd input is not measured: {error}")
         return not_measured(str(error))
+    if digest != test_set:
+        tell(f"odd input is not measured: {OTHER_CORPORA}")
+        return not_measured(OTHER_CORPORA)
     clips = min(spec.clips, STURDINESS_CLIPS)
     tell(f"odd input: level, clipping, broken and displaced microphones, on {clips} test clips")
     with PesqPool(max(1, usable_cores())) as pool:

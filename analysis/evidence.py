@@ -22,6 +22,7 @@ from analysis.series import (
     Record,
     by_snr,
     points,
+    seeds_of,
     snr_numbers,
     snr_quartiles,
     spread_by_snr,
@@ -163,6 +164,7 @@ def _student(record: Record, on_front: bool, varied: list[str]) -> dict[str, Any
         "gmac_per_s": record["gmac_per_s"],
         "mmac_per_frame": record["gmac_per_s"] * HOP_MS,
         "pesq_val": record["pesq_val"],
+        "seeds": {split: seeds_of(record, split) for split in ("val", "test")},
         "front": on_front,
         "settings": {name: record[name] for name in varied if record.get(name) is not None},
     }

@@ -24,6 +24,8 @@ from model.clips import Clips
 from search.again import words_again
 from search.config import SearchConfig
 
+OTHER_CORPORA = "the corpora here are not those of the search"
+
 
 def again(configuration: Mapping[str, Any] | None, epochs: int | None = None) -> tuple[str | None, dict[str, Any]]:
     """The command line that makes a search again, and what the space file that it names has to hold, if it names one.
@@ -112,6 +114,17 @@ def scores_by_snr(student: Record, tables: Mapping[str, Table]) -> dict[str, dic
     return found if any(value is not None for row in found.values() for value in row.values()) else {}
 
 
+def known_pesq(folder: Path, trial: int, weights: str, test_set: str) -> Table | None:
+    """(clips, 5) test PESQ of these weights as the search has written it; None where it has not, or on other clips."""
+    try:
+        stored = read_json(folder / "test_scores.json")
+        if (stored["set"], stored["more"][str(trial)]["weights_sha256"]) != (test_set, weights):
+            return None
+        return np.array(stored["students"][str(trial)], np.float64)  # null is NaN
+    except (InputError, KeyError, TypeError, ValueError):  # none, or another version's
+        return None
+
+
 def cache_of(folder: Path) -> Path:
     """The cache of a search: beside its run folder where machines share it, else this user's."""
     shared = folder.resolve().parent / "cache"
@@ -143,7 +156,7 @@ def search_clips(folder: Path, configuration: Mapping[str, Any] | None) -> Clips
     except (InputError, OSError) as error:
         return Clips(None, None, f"the search's clips cannot be had here ({error})")
     if [val.digest, test.digest] != wanted:
-        return Clips(None, None, "the corpora here are not those of the search")
+        return Clips(None, None, OTHER_CORPORA)
     return Clips(val, test, workers=workers)
 
 

@@ -40,6 +40,7 @@ def page(evidence: Evidence) -> str:
     """The page as HTML, with its script, style, sounds and pictures within."""
     students = evidence["students"]
     front = [student for student in students if student["front"]]
+    several = any(student["seeds"]["val"] > 1 for student in students)
     shown = {key: value for key, value in evidence.items() if key != "scenes"}  # they stand in the page itself
     script = (PAGE / "charts.js").read_text(encoding="utf-8") + (PAGE / "review.js").read_text(encoding="utf-8")
     parts = {
@@ -48,6 +49,8 @@ def page(evidence: Evidence) -> str:
         "summary": _text(f"{len(students)} students under {evidence['budget']}, {len(front)} of them on the Pareto "
                          f"front of PESQ and cost; {evidence['data']}."),
         "style": _colours() + (PAGE / "page.css").read_text(encoding="utf-8"),
+        "bars": _text(_about_bars(several)),
+        "quartiles": _text(_about_quartiles(several)),
         "click": _text(_about_click(evidence["tracking"])),
         "filters": _filters(students),
         "table": _table(evidence, front),
@@ -97,8 +100,8 @@ def _list(lines: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in lines) + "</ul>" if lines else ""
 
 
-_COLUMNS = ("trial", "size", "method", "PESQ val", "95 %", "PESQ test", "95 %", "below the input", "GMAC", "GMAC/s",
-            "MMAC/frame", "ms/frame", "parameters", "schedule", "start")  # fmt: skip
+_COLUMNS = ("trial", "size", "method", "seeds", "PESQ val", "95 %", "PESQ test", "95 %", "below the input", "GMAC",
+            "GMAC/s", "MMAC/frame", "ms/frame", "parameters", "schedule", "start")  # fmt: skip
 _WORDS = ("size", "method", "schedule", "start")
 
 
@@ -110,8 +113,8 @@ def _table(evidence: Evidence, front: Sequence[Mapping[str, Any]]) -> str:
         count = below.get("students", {}).get(number)
         scenes = "" if count is None else f"{count} of {below['of']}"
         parameters = f"{student['parameters']:,}".replace(",", "\u202f")
-        cells = [number, student["size"], student["method_name"], _pesq(student["pesq_val"]),
-                 _ends(student["pesq_val_interval"]), _pesq(student["pesq_test"]),
+        cells = [number, student["size"], student["method_name"], _seeds(student),
+                 _pesq(student["pesq_val"]), _ends(student["pesq_val_interval"]), _pesq(student["pesq_test"]),
                  _ends(student["pesq_test_interval"]), scenes, f"{student['gmac']:.3f}",
                  f"{student['gmac_per_s']:.3f}", f"{student['mmac_per_frame']:.2f}", _ms(evidence, number),
                  parameters, student["schedule"], student["start"]]  # fmt: skip
@@ -127,7 +130,7 @@ def _table(evidence: Evidence, front: Sequence[Mapping[str, Any]]) -> str:
                     costs = [f"{teacher['gmac']:.3f}", f"{teacher['gmac_per_s']:.3f}",
                              f"{teacher['mmac_per_frame']:.2f}", _ms(evidence, "teacher")]  # fmt: skip
             scores = evidence["beside"][name]
-            cells = ["", shown, "", _pesq(scores["val"]), "", _pesq(scores["test"]), "", "", *costs, "", "", ""]
+            cells = ["", shown, "", "", _pesq(scores["val"]), "", _pesq(scores["test"]), "", "", *costs, "", "", ""]
             rows.append(_row(cells, "beside"))
     head = "".join(f'<th scope="col"{_kind(name)}>{_text(name)}</th>' for name in _COLUMNS)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
@@ -150,6 +153,12 @@ def _ends(ends: Sequence[float] | None) -> str:
     return f"{ends[0]:.2f}..{ends[1]:.2f}" if ends else ""
 
 
+def _seeds(student: Mapping[str, Any]) -> str:
+    """Trainings that a student's scores are means of; on test clips those alone whose weights were still there."""
+    val, test = student["seeds"]["val"], student["seeds"]["test"]
+    return f"{val}, test {test}" if student["pesq_test"] is not None and test != val else str(val)
+
+
 def _ms(evidence: Evidence, name: str) -> str:
     return f"{evidence['frames'][name]['p50']:.2f}" if name in evidence["frames"] else ""
 
@@ -159,6 +168,23 @@ def _about_click(tracking: Mapping[str, Any]) -> str:
         return "A click shows the student's MLflow run and how to open it."
     where = ", once MLflow runs on this machine (a click tells the command)" if tracking["command"] else ""
     return f"A click opens the student's MLflow run{where}."
+
+
+def _about_bars(several: bool) -> str:
+    """What the bars of the first chart are; `several`: whether a student was trained by several seeds."""
+    said = "bars are 95 % bootstrap intervals over clips"
+    if several:
+        said += (
+            "; where a student was trained by several seeds its point is the mean over them, and its bar is over clips "
+            "and seeds"
+        )
+    return f"{said}."
+
+
+def _about_quartiles(several: bool) -> str:
+    """What points and bars of the paper's figures are."""
+    means = ", both as means over the seeds where a student was trained by several" if several else ""
+    return f"Medians over validation clips, bars are quartiles{means}."
 
 
 def _about_time(evidence: Evidence) -> str:

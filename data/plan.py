@@ -13,8 +13,8 @@ from data.bank import Bank, open_bank
 from data.bank_files import Source
 from data.demo import demo_corpus
 from data.errors import InputError
-from data.examples import ExampleSet, FreshScenes, SetSpec, build_set
-from data.files import cache_root, locked
+from data.examples import ExampleSet, FreshScenes, SetSpec, build_set, set_key
+from data.files import cache_root, locked, text_digest
 from data.scene import SNRS_DB, SceneSource
 from data.sources import Banks, load_corpora
 from data.splits import SPLITS
@@ -263,13 +263,15 @@ def scored_sets(plan: DataPlan, cache: Path, progress: Progress | None = None) -
 
 def scenes_for_test(
     plan: DataPlan, cache: Path | None = None, progress: Progress | None = None
-) -> tuple[SceneSource, SetSpec]:
-    """Where the scenes of `Sets.score_test` come from, for whoever renders them in another way.
+) -> tuple[SceneSource, SetSpec, str]:
+    """Where the scenes of `Sets.score_test` come from, for whoever renders them in another way, and that set's digest.
 
+    The digest is of what the corpora hold now: a set that was made before something was added to them has another.
     Arguments and errors as of `prepare`; no set is made.
     """
     _, banks = _corpora(plan, cache or cache_root(), progress or (lambda what, share: None))
-    return _scored_scenes(plan, banks, "test")
+    source, spec = _scored_scenes(plan, banks, "test")
+    return source, spec, text_digest(set_key(source, _digest(banks["test"]), spec))
 
 
 def _scored(plan: DataPlan, banks: dict[str, Banks], cache: Path, tell: Progress) -> tuple[ExampleSet, ExampleSet]:

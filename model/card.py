@@ -225,7 +225,7 @@ half, so that windows before and after the processing add up to one.
 - `student.safetensors`: the weights. `config.json`: all of this for programs.
 
 The network on whole signals, frame by frame, and `student.onnx` in onnxruntime differ by at most {difference:.1e} over
-these {frames} frames, last states included. {c} {pesq}
+these {frames} frames; last states too, relative to the largest cell where it exceeds 1. {c} {pesq}
 
 ## Limits
 

@@ -187,7 +187,7 @@ class _AbsoluteDifference(torch.autograd.Function):
         if with_gradient and student.device.type == "cuda":
             from model import gram_triton  # not on a CPU, where importing Triton takes seconds for nothing
 
-            if gram_triton.usable(student):
+            if gram_triton.usable(teacher, student, diagonal):
                 value, found = gram_triton.absolute_difference(teacher, student, diagonal)
                 ctx.save_for_backward(found)
                 return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from model.ftjnf import FTJNF, REFERENCE
 from model.stft import HOP, istft, stft
 
 TOLERANCE = 1e-4
-"""Largest difference between the network and its export that is accepted, in units of the STFT."""
+"""Largest difference between the network and its export that is accepted: of enhanced frames in units of the STFT, of
+states in units of their `state_scale`."""
 
 PROBE_FRAMES = 100
 Frames = NDArray[np.float32]
@@ -123,15 +124,35 @@ def prove(
         c_student: the compiled C program, to be compared as well.
 
     Returns:
-        The largest absolute difference between any two, over all enhanced frames and the last states; NaN if one of
-        them gives NaN.
+        Their `largest_difference`.
     """
     probe = probe_frames(net.size.microphones, frames, seed)
     outputs = [run_batch(net, probe), run_stream(net, probe), run_onnx(onnx_path, probe)]
     if c_student is not None:
         outputs.append(run_c(c_student, probe))
-    spans = [np.ptp([getattr(output, part) for output in outputs], axis=0).max() for part in ("enhanced", "h", "c")]
-    return float(np.max(spans))  # of NumPy, which keeps a NaN, and not Python's
+    return largest_difference(outputs)
+
+
+def state_scale(state: Frames) -> float:
+    """What differences of a state are measured by: its largest magnitude, or 1 if that is less.
+
+    A cell adds up to one a frame, so that some reach 100 within a proof, and float32 is exact to a share of that. `h`
+    stays within 1, and so do its differences: they are measured as they are, like those of enhanced frames.
+    """
+    return float(np.maximum(1, np.abs(state).max()))  # of NumPy, which keeps a NaN, and not Python's
+
+
+def largest_difference(outputs: Sequence[Output]) -> float:
+    """The largest difference between any two outputs, over all enhanced frames and the last states.
+
+    Differences of enhanced frames are absolute, those of states relative to the `state_scale` of the first output's.
+    NaN if one of them holds NaN.
+    """
+    spans = {
+        part: np.ptp([getattr(output, part) for output in outputs], axis=0).max() for part in ("enhanced", "h", "c")
+    }
+    scales = {"enhanced": 1.0, "h": state_scale(outputs[0].h), "c": state_scale(outputs[0].c)}
+    return float(np.max([span / scales[part] for part, span in spans.items()]))
 
 
 def prove_hops(net: FTJNF, c_student: CStudent, hops: int = 100, seed: int = 0) -> float:

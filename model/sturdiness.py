@@ -221,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     weights = flags.student / "student.safetensors" if flags.student.is_dir() else flags.student
     net, recipe = load_network(weights)
     plan = plan_of(recipe, flags.demo)
-    source, spec = scenes_for_test(plan, progress=progress_line)
+    source, spec, _ = scenes_for_test(plan, progress=progress_line)
     if source.array.microphones != net.size.microphones:
         raise InputError(
             f"{weights} is a network for {net.size.microphones} microphones but the array {plan.array} has "

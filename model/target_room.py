@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Container
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from data.files import locked
+
+DROPPED = ".dropped-"
+"""Begins the names under which folders are deleted: nobody looks for targets there."""
 
 
 def _mark(folder: Path) -> Path:
@@ -39,6 +43,8 @@ def drop_oldest(cache: Path, wanted: float, limit: float, mine: Container[Path] 
         limit: most bytes in the folder.
         mine: folders of that search, there or not.
     """
+    for left in Path(cache).glob(f"{DROPPED}*"):  # of somebody who was killed, or whose files were still open on NFS
+        shutil.rmtree(left, ignore_errors=True)
     others: list[tuple[float, int, Path]] = []
     for kind in ("targets-*", "fresh-*"):
         for folder in Path(cache).glob(kind):
@@ -50,8 +56,24 @@ def drop_oldest(cache: Path, wanted: float, limit: float, mine: Container[Path] 
         if total <= limit:
             return
         with suppress(OSError), locked(_mark(folder), wait=False):  # in use, or of another user
-            shutil.rmtree(folder, ignore_errors=True)
+            drop(folder)
             total -= size
+
+
+def drop(folder: Path) -> None:
+    """Deletes a folder under another name: whenever it is cut off, none is left that looks like targets and is not.
+
+    Args:
+        folder: in a cache of targets. What cannot be deleted now is left to the next `drop_oldest`.
+
+    Raises:
+        OSError: it is another user's.
+    """
+    outer = Path(tempfile.mkdtemp(dir=folder.parent, prefix=DROPPED))
+    try:
+        folder.rename(outer / folder.name)
+    finally:
+        shutil.rmtree(outer, ignore_errors=True)
 
 
 def _bytes_in(folder: Path) -> int:

@@ -23,7 +23,7 @@ from model.gram import Gram, draw_positions
 from model.precision import arithmetic
 from model.stft import BINS, frames, stft
 from model.target_plan import LSTMS, POSITION_SETS, units_of
-from model.target_room import in_use
+from model.target_room import drop, in_use
 
 FORMAT = 1
 """Raised when stored targets change in a way that `target_key` does not see."""
@@ -210,6 +210,8 @@ def build_targets(
     if not (folder / "index.json").exists():
         with locked(folder.with_name(f".{folder.name}.lock")):  # students that begin at once wait for the first
             if not (folder / "index.json").exists():
+                if folder.exists() and not (folder / "index.json").exists():  # asked again, for where locks are none
+                    drop(folder)  # the rest of one that was not deleted to the end: no new one would go in its place
                 _compute(net, examples, layers, gram, folder, key, device, progress or (lambda share: None))
     return CachedTargets(folder, use)
 

@@ -4,6 +4,7 @@
 const data = JSON.parse(document.getElementById("evidence").textContent);
 const three = (value) => Number(value).toFixed(3);
 const interval = (ends) => ends ? ` [${ends[0].toFixed(2)}, ${ends[1].toFixed(2)}]` : "";
+const mean = (seeds) => seeds > 1 ? `, mean of ${seeds} seeds` : "";
 const called = (student) => `student ${student.trial} (${student.size})`;
 const front = data.students.filter((student) => student.front);
 const references = () => [
@@ -14,8 +15,8 @@ const references = () => [
 function told(student) {
   const how = [student.method_name, student.schedule !== "none" && `alpha ${student.schedule}`, student.start,
     ...Object.entries(student.settings).map(([name, value]) => `${name} ${value}`)].filter(Boolean);
-  const lines = [`${student.size}, ${how.join(", ")}`, `PESQ on validation clips ${three(student.pesq_val)}${interval(student.pesq_val_interval)}`];
-  if (student.pesq_test !== null) lines.push(`PESQ on test clips ${three(student.pesq_test)}${interval(student.pesq_test_interval)}`);
+  const lines = [`${student.size}, ${how.join(", ")}`, `PESQ on validation clips ${three(student.pesq_val)}${interval(student.pesq_val_interval)}${mean(student.seeds.val)}`];
+  if (student.pesq_test !== null) lines.push(`PESQ on test clips ${three(student.pesq_test)}${interval(student.pesq_test_interval)}${mean(student.seeds.test)}`);
   const beside = Object.entries(data.beside).map(([name, scores]) => `${name === "teacher" ? data.teacher.name : name} ${scores.val.toFixed(3)}`);
   lines.push(`validation: ${beside.join(", ")}`);
   lines.push(`${short(student.gmac)} GMAC (paper) = ${short(student.gmac_per_s)} GMAC/s = ${short(student.mmac_per_frame)} MMAC/frame`);

@@ -11,15 +11,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 import analysis.choose
 from analysis.choice import choose, latest_search, read_search
-from analysis.choose import known_pesq, main
+from analysis.choose import main
 from analysis.speed import frame_ms
 from data.errors import InputError, Interrupted, run_command
+from data.examples import SetSpec
+from data.plan import DataPlan, prepare
 from model.clips import Clips
 from model.ftjnf import FTJNF, Size
 from model.macs import gmac_per_s, paper_gmac, parameters
@@ -329,20 +330,6 @@ def test_a_signal_leaves_no_unfinished_folder(
     assert set(folder.iterdir()) == files
 
 
-def test_test_scores_of_a_search_count_for_its_own_weights_and_clips_alone(tmp_path: Path) -> None:
-    rows = [[1.1, 1.2, 1.3, 1.4, None]]
-    content = {"set": "abc", "students": {"7": rows}, "more": {"7": {"weights_sha256": "w"}}}
-    (tmp_path / "test_scores.json").write_text(json.dumps(content))
-    found = known_pesq(tmp_path, 7, "w", "abc")
-    assert found is not None
-    np.testing.assert_array_equal(found, [[1.1, 1.2, 1.3, 1.4, np.nan]])
-    for folder, trial, weights, digest in (
-        (tmp_path, 7, "other", "abc"), (tmp_path, 7, "w", "other"), (tmp_path, 8, "w", "abc"),
-        (tmp_path / "no", 7, "w", "abc"),
-    ):  # fmt: skip
-        assert known_pesq(folder, trial, weights, digest) is None
-
-
 def test_the_card_says_why_odd_input_was_not_measured(run_folder: Search) -> None:
     folder = run_folder()
     main([str(folder)])
@@ -368,6 +355,36 @@ def test_corpora_that_were_moved_keep_no_student_back_whose_scores_are_cached(
     main([str(folder)])
     why = "noise/a.wav" if unread else "the student's corpora are not here"
     assert f"was not measured: {why}" in given["sturdiness"]
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_odd_input_is_measured_on_the_test_scenes_of_the_search_and_on_no_others(
+    changed: bool, run_folder: Search, small_corpus: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FTJNF_CACHE", str(tmp_path / "cache"))
+    speech, given, measured = tmp_path / "speech", {}, []
+    shutil.copytree(small_corpus.speech, speech)
+    plan = DataPlan(
+        speech, small_corpus.noise, small_corpus.rirs, train_clips=1, val_clips=1, score_clips=1, test_clips=1,
+        clip_seconds=0.5,
+    )  # fmt: skip
+    folder = run_folder()
+    (folder / "search.json").write_text(json.dumps({"data": plan.to_dict()}))
+    (folder / "data.json").write_text(json.dumps(prepare(plan).manifest))
+    if changed:  # the cached sets are the search's all the same
+        table = speech / "test.tsv"
+        table.write_text("".join(table.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+
+    def measure(enhancer: object, source: object, spec: SetSpec, *_: object, **__: object) -> dict[str, Any]:
+        measured.append(spec)
+        return {"clips": spec.clips, "finite": True, "conditions": {}}
+
+    monkeypatch.setattr(analysis.choose, "measure", measure)
+    monkeypatch.setattr(analysis.choose, "export_student", lambda *_, **words: given.update(words) or PROOF)
+    main([str(folder)])
+    assert given["clips"].test is not None
+    assert len(measured) == (not changed)
+    assert ("was not measured: the corpora here are not those of the search." in given["sturdiness"]) == changed
 
 
 def test_bad_input_ends_the_command_with_2(run_folder: Search, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from analysis.bootstrap import pesq_summary
-from analysis.origin import again, own_pesq, own_tables, scores_by_snr, search_clips
+from analysis.origin import again, known_pesq, own_pesq, own_tables, scores_by_snr, search_clips
 from data.files import plain, write_json
 from data.plan import DataPlan, prepare
 from search.flags import read_flags, search_config
@@ -92,6 +92,20 @@ def test_of_several_seeds_the_scores_are_those_of_the_one_that_is_deployed(tmp_p
 def test_test_scores_of_an_earlier_end_of_the_search_are_not_the_students(tmp_path: Path, student) -> None:
     with_tables(tmp_path, 7)
     assert list(own_tables(tmp_path, student(7, 0.5, 1.5, pesq_test=None))) == ["val"]
+
+
+def test_test_scores_of_a_search_count_for_its_own_weights_and_clips_alone(tmp_path: Path) -> None:
+    rows = [[1.1, 1.2, 1.3, 1.4, None]]
+    content = {"set": "abc", "students": {"7": rows}, "more": {"7": {"weights_sha256": "w"}}}
+    (tmp_path / "test_scores.json").write_text(json.dumps(content))
+    found = known_pesq(tmp_path, 7, "w", "abc")
+    assert found is not None
+    np.testing.assert_array_equal(found, [[1.1, 1.2, 1.3, 1.4, np.nan]])
+    for folder, trial, weights, digest in (
+        (tmp_path, 7, "other", "abc"), (tmp_path, 7, "w", "other"), (tmp_path, 8, "w", "abc"),
+        (tmp_path / "no", 7, "w", "abc"),
+    ):  # fmt: skip
+        assert known_pesq(folder, trial, weights, digest) is None
 
 
 def test_the_clips_of_a_search_are_opened_made_anew_or_told_to_be_missing(

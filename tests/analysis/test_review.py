@@ -90,9 +90,29 @@ def test_the_table_has_the_front_with_all_costs_and_what_stands_beside(evidence:
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr.*?</tr>", table)]
     assert [row[0] or row[1] for row in rows] == ["0", "2", "teacher 12/8", "delay-and-sum", "unprocessed"]
     ms = f"{evidence['frames']['0']['p50']:.2f}"
-    assert rows[0] == ["0", "10/8", "no KD", "1.400", "1.35..1.45", "1.350", "1.30..1.40", "1 of 15", "0.100", "0.062",
-                       "0.99", ms, "1\u202f000", "two-stage", "random start"]  # fmt: skip
-    assert rows[4][3:6] == ["1.200", "", "1.200"]
+    assert rows[0] == ["0", "10/8", "no KD", "1", "1.400", "1.35..1.45", "1.350", "1.30..1.40", "1 of 15", "0.100",
+                       "0.062", "0.99", ms, "1\u202f000", "two-stage", "random start"]  # fmt: skip
+    assert rows[4][4:7] == ["1.200", "", "1.200"]
+
+
+def by_seeds(run_folder: Path) -> Evidence:
+    """What the page shows of a search whose last student was trained by three seeds; one of them has no test score."""
+    records = read_json(run_folder / "students.json")
+    records[2] |= {"trials": [2, 3, 4], "seeds": 3, "pesq_val_seeds": [1.7, 1.5, 1.6], "pesq_test_seeds": [1.6, 1.5]}
+    write_json(run_folder / "students.json", records)
+    return gather(run_folder, None, "Without sound.")
+
+
+def test_intervals_and_means_over_seeds_are_told_as_such(run_folder: Path, evidence: Evidence) -> None:
+    one, several = page(evidence), page(by_seeds(run_folder))
+    assert "bars are 95 % bootstrap intervals over clips. A click" in one
+    assert "bars are quartiles. A line" in one
+    assert "over clips. " not in several
+    assert "its point is the mean over them, and its bar is over clips and seeds. A click" in several
+    assert "bars are quartiles, both as means over the seeds where a student was trained by several. A line" in several
+    (table,) = re.findall(r"<tbody>(.*?)</tbody>", several, re.DOTALL)
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr.*?</tr>", table)]
+    assert [row[3] for row in rows] == ["1", "3, test 2", "", "", ""]
 
 
 def test_without_sound_the_page_says_why(run_folder: Path) -> None:
@@ -216,6 +236,17 @@ def test_the_pointer_shows_a_student_with_all_its_costs_and_scores(shown: Path, 
     ]
     assert said[4] == "0.1 GMAC (paper) = 0.062 GMAC/s = 0.992 MMAC/frame"
     assert said[-1] == "student 0, MLflow run run0"
+
+
+@needs_browser
+def test_the_pointer_tells_how_many_seeds_a_score_is_the_mean_of(run_folder: Path, chromium: Page) -> None:
+    chromium.open(write_review(run_folder, by_seeds(run_folder)))
+    chromium.hover("#pareto .hit[data-trial='2']")
+    said = chromium.run("document.getElementById('tip').innerText").splitlines()
+    assert said[1:3] == [
+        "PESQ on validation clips 1.600 [1.55, 1.65], mean of 3 seeds",
+        "PESQ on test clips 1.550 [1.50, 1.60], mean of 2 seeds",
+    ]
 
 
 @needs_browser

@@ -216,7 +216,8 @@ def test_corpus_that_is_used_in_part_is_told(plan, cache, monkeypatch):
 def test_test_scenes_are_those_of_the_test_set_without_making_it(plan, cache, no_rendering):
     expected = prepare(plan, cache).score_test
     no_rendering()
-    source, spec = scenes_for_test(plan, cache)
+    source, spec, digest = scenes_for_test(plan, cache)
+    assert digest == expected.digest
     for number in range(spec.clips):
         mixture, target = render(list(scenes_of_clip(source, spec, number)))
         noisy, clean = expected.batch(range(5 * number, 5 * number + 5))

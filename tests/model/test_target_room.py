@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,31 @@ def test_files_that_vanish_while_they_are_counted_end_nothing(stored, tmp_path, 
     drop_oldest(tmp_path, 100, 200)
     assert not first.exists()
     assert second.exists()
+
+
+def test_a_drop_that_is_cut_off_leaves_no_part_of_targets_and_the_next_one_ends_it(stored, tmp_path, monkeypatch):
+    (first,) = stored("targets-a")
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", lambda *args, **kwargs: None)  # killed here, or kept back by NFS
+        drop_oldest(tmp_path, 100, 100)
+    assert not first.exists()
+    assert list(tmp_path.rglob("part")), "nothing is deleted yet"
+    drop_oldest(tmp_path, 100, 100)
+    assert not list(tmp_path.rglob("part"))
+    assert [path.name for path in tmp_path.iterdir()] == [".targets-a.used"]
+
+
+def test_a_folder_that_cannot_be_renamed_counts_as_there(stored, tmp_path, monkeypatch):
+    first, second = stored("targets-a", "targets-b")
+    rename = Path.rename
+
+    def of_another_user(path, target):
+        if path == first:
+            raise PermissionError(path)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", of_another_user)
+    drop_oldest(tmp_path, 0, 100)
+    assert first.exists()
+    assert not second.exists()
+    assert not list(tmp_path.glob(".dropped-*"))

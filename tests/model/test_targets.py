@@ -212,6 +212,13 @@ def test_damaged_targets_are_refused_by_name(network, tiny_sets, tmp_path):
         CachedTargets(made.folder)
 
 
+def test_the_rest_of_targets_that_were_not_deleted_to_the_end_gives_way_to_new_ones(network, tiny_sets, tmp_path):
+    folder = cached(network(), tiny_sets.train, tmp_path).folder
+    (folder / "index.json").unlink()
+    assert set(cached(network(), tiny_sets.train, tmp_path)._maps) == {"linear", "f_lstm", "t_lstm", "positions"}
+    assert not list(tmp_path.glob(".dropped-*"))
+
+
 def test_progress_ends_at_one(network, tiny_sets, tmp_path):
     shares: list[float] = []
     cached(network(), tiny_sets.train, tmp_path, progress=shares.append)
