@@ -91,7 +91,8 @@ def figure(report: Study) -> Figure:
     """Mean PESQ over cost by method, with intervals over seeds."""
     beside = report.curves[0].beside
     shown = [("none", SHORT), ("none", LONG), *((method, SHORT) for method in report.methods)]
-    lines = [(m, e, [(s, g) for s in report.sizes if (g := report.group(s, m, epochs=e))]) for m, e in shown]
+    sizes = report.compared or report.sizes
+    lines = [(m, e, [(s, g) for s in sizes if (g := report.group(s, m, epochs=e))]) for m, e in shown]
     drawn = [(method, epochs, found) for method, epochs, found in lines if found]
     every = [group[0] for _, _, found in drawn for _, group in found]
     most = max(len(group) for _, _, found in drawn for _, group in found)

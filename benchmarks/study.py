@@ -63,6 +63,11 @@ class Study:
             and curve.has(settings)
         ]
 
+    @property
+    def compared(self) -> list[str]:
+        """The sizes that were trained with KD too."""
+        return [size for size in self.sizes if any(self.group(size, method) for method in self.methods)]
+
     def sections(self) -> list[Section]:
         """All tables for which something was recorded."""
         made = [self.by_method(), self.starts(), self.lengths(), self.rates(), self.precision()]
@@ -71,7 +76,7 @@ class Study:
     def by_method(self) -> Section:
         """KD methods against `none`, size by size and over all sizes."""
         rows, differences = [], {}
-        sizes = [size for size in self.sizes if any(self.group(size, method) for method in self.methods)]
+        sizes = self.compared
         for size in sizes:
             short, long = self.group(size), self.group(size, epochs=LONG)
             if not short:

@@ -27,7 +27,7 @@ from search.config import SearchConfig
 FEWEST_EPOCHS = 5
 """A teacher trained for fewer teaches nothing worth a student's time."""
 ENOUGH_TIMES = 8
-"""Times the largest student's MACs that a teacher should have for KD effects to be expected: the paper's size A has 31
+"""Times the largest student's MACs below which a search says that its teacher is small: the paper's size A has 31
 times those of E and 41 times those of F."""
 
 
@@ -203,8 +203,8 @@ def too_small(teacher: FTJNF, largest: Size) -> str | None:
     if times >= ENOUGH_TIMES:
         return None
     return (
-        f"The teacher ({teacher.size}) has only {times:.1f} times the MACs of the largest student ({largest}); "
-        f"below {ENOUGH_TIMES} times KD effects are not expected to show."
+        f"The teacher ({teacher.size}) has only {times:.1f} times the MACs of the largest student ({largest}): the nearer "
+        "they are, the less KD has to give. The paper's teacher has 31 times those of its size E."
     )
 
 
