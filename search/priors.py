@@ -67,8 +67,8 @@ FINDINGS = (
     Finding(
         "init",
         {"slice": 1.0, "random": 0.25},
-        "docs/methods.md, where a student starts: a slice ends 0.03 to 0.07 above a random start, told apart from 32/12 "
-        "upwards; that is in 5 epochs, and long trainings may make up for some of it",
+        "docs/methods.md, where a student starts: a slice ends 0.03 to 0.07 above a random start, told apart from "
+        "32/12 upwards; that is in 5 epochs, and long trainings may make up for some of it",
     ),
 )
 """Learning rate, alpha, ramp and the stages' shares have no entry: the paper has one of each or none, and what was

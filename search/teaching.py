@@ -203,8 +203,8 @@ def too_small(teacher: FTJNF, largest: Size) -> str | None:
     if times >= ENOUGH_TIMES:
         return None
     return (
-        f"The teacher ({teacher.size}) has only {times:.1f} times the MACs of the largest student ({largest}): the nearer "
-        "they are, the less KD has to give. The paper's teacher has 31 times those of its size E."
+        f"The teacher ({teacher.size}) has only {times:.1f} times the MACs of the largest student ({largest}): the "
+        "nearer they are, the less KD has to give. The paper's teacher has 31 times those of its size E."
     )
 
 
