@@ -18,7 +18,8 @@ Our choices:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -138,12 +139,30 @@ def power(signal: Tensor, where: Tensor) -> Tensor:
     return (signal.square() * where).sum(-1) / where.sum(-1).clamp(min=1)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def render(scenes: Sequence[Scene], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Lets microphones hear scenes of one length, all at once by FFT.
+
+    On the CPU in one thread: the order of sums, and with it the last bits, would change with their number, and a set
+    with other last bits trains another student.
 
     Returns:
         (B, M, N) noisy microphone signals and (B, N) clean anechoic speech at the reference microphone.
     """
+    with _one_thread():
+        return _render(scenes, device)
+
+
+def _render(scenes: Sequence[Scene], device: torch.device | str) -> tuple[Tensor, Tensor]:
     samples = len(scenes[0].speech)
     tail = max(len(rir) for scene in scenes for rir in (scene.speech_rir, scene.noise_rir))
     size = next_fast_len(samples + tail + 2 * GUARD, real=True)

@@ -359,3 +359,19 @@ def test_noise_that_cannot_be_heard_while_speech_is_active_does_not_burst_out_el
         one = source.draw(np.random.default_rng(seed), 0, None, snr_db=0.0)
         mixture, clean = heard(replace(one, speech_rir=ANECHOIC, noise_rir=ANECHOIC))
         assert power(mixture[FRONT]) < 1500 * power(clean[:1024])
+
+
+def test_scene_is_the_same_to_the_last_bit_whatever_the_number_of_threads() -> None:
+    rng = np.random.default_rng(0)
+    speech, noise = (rng.normal(size=32_000).astype(np.float32) for _ in range(2))
+    one = scene(talker=(3.0, 1.0), noise_from=77.0, speech=speech, noise=noise, snr_db=5.0)
+    threads, heard_by = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            heard_by.append(render([one])[0])
+            assert torch.get_num_threads() == number
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(heard_by[1], heard_by[0])
+    assert torch.equal(heard_by[2], heard_by[0])
