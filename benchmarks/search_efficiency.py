@@ -11,10 +11,10 @@ adds nothing. A trial counts when it has ended or was paused. All figures are me
 The clock is fake: 8 workers compare by trials, and how long a sampler thinks is told apart (`seconds`).
 
 On the fitted surface sizes outside of the recorded range score as the nearest recorded ones, and trainings longer than
-the recorded ones are extrapolated: `extrapolated` is the share of students that are either. Its curves are flat: what a
-student still gains after its first rung stands in `settings` (`learnt_after_first_rung`). In the long run a slice has
-its final mean there, so that halving sees the outcome with the noise of one epoch: that run says what samplers do, and
-little about halving. `replay` searches the recorded configurations alone, whose scores are the recorded ones.
+the recorded ones are extrapolated: `extrapolated` is the share of students that are either. What a student still gains
+after its first rung stands in `settings` (`learnt_after_first_rung`): where that is less than the noise of an epoch,
+halving sees the outcome there already, and the run says little about it. `replay` searches the recorded configurations
+alone, whose scores are the recorded ones.
 """
 
 from __future__ import annotations
