@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from analysis.canvas import bottom_legend, new_figure, save
 from benchmarks.simulator import Point
 
-COLOURS = ("#0B5FA5", "#0B5FA5", "#5DA5DA", "#2E8B57", "#777777", "#BBBBBB", "#8C6D31", "#C44E52", "#C44E52", "#8172B2")
-DASHES: tuple[Any, ...] = ("-", "--", ":", "-", "-", "-", "-", "-", "--", "-")
+LOOKS: tuple[tuple[str, Any], ...] = (
+    ("#0B5FA5", "-"), ("#0B5FA5", "--"), ("#0B5FA5", ":"), ("#5DA5DA", "-"),  # ours
+    ("#2E8B57", "-"), ("#777777", "-"), ("#777777", "--"), ("#BBBBBB", "-"), ("#8C6D31", "-"),
+    ("#C44E52", "-"), ("#C44E52", "--"), ("#8172B2", "-"),  # Ray's
+)  # fmt: skip
+"""Colour and dash of a line, in the order of `search_efficiency.METHODS`."""
 
 
 def plot(found: Mapping[str, Sequence[Sequence[Point]]], surface: str, trials: int, folder: Path) -> None:
@@ -37,7 +41,7 @@ def plot(found: Mapping[str, Sequence[Sequence[Point]]], surface: str, trials: i
         )
         handles = []
         for i, (method, seeds) in enumerate(found.items()):
-            colour, dash = COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
+            colour, dash = LOOKS[i % len(LOOKS)]
             low, middle, high = np.quantile([_steps(points, axis, grid) for points in seeds], (0.25, 0.5, 0.75), axis=0)
             axes.fill_between(grid, low, high, color=colour, alpha=0.12, linewidth=0)
             axes.plot(grid, middle, color=colour, linestyle=dash, linewidth=1.4)

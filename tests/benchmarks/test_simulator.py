@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from benchmarks.efficiency_plot import LOOKS
 from benchmarks.efficiency_table import Outcome
 from benchmarks.held import HeldSurface
 from benchmarks.search_efficiency import METHODS, Task, _truth, learnt_after_first_rung, main, planned, run
@@ -139,6 +140,10 @@ def test_the_benchmark_tells_its_ratios_and_draws(tmp_path, capsys: pytest.Captu
     assert found["ratios"]["over_budget"] == found["ratios"]["duplicates"] == 0
     assert found["settings"]["tables"]["synthetic, 9 epochs"].keys() == METHODS.keys()
     assert {path.name for path in tmp_path.iterdir()} == {"search-trials.png", "search-epochs.png"}
+
+
+def test_every_method_has_a_look_of_its_own() -> None:
+    assert len(set(LOOKS)) == len(LOOKS) == len(METHODS)
 
 
 def test_students_in_training_are_begun_and_have_not_ended(truth: Truth) -> None:
