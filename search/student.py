@@ -52,7 +52,8 @@ class StudentJob:
         deadline: `time.time()` after which a student ends with its epoch; None for no limit.
         rungs: epochs of a stage after which a student is scored and reports a `rung`, see `search.halving`.
         pesq_workers: processes of each student that score it beside its training, see `search.judge`. Its epochs are
-            reported one later then, but for the rungs.
+            reported one later then, but for the rungs. A kill can lose the PESQ of the epoch that is being scored, in
+            the curve alone: rungs are waited for, and the kept weights are scored in the end in any case.
     """
 
     students: Path

@@ -304,7 +304,9 @@ def test_student_scored_beside_its_training_is_the_same_and_waits_at_rungs_alone
     assert best_weights(beside) == best_weights(here)
 
 
-def test_student_scored_beside_its_training_and_killed_loses_no_score(make_job: Job, tmp_path: Path) -> None:
+def test_student_scored_beside_its_training_and_killed_between_two_epochs_loses_no_score(
+    make_job: Job, tmp_path: Path
+) -> None:
     whole, killed = make_job(tmp_path / "whole"), make_job(tmp_path / "killed", pesq_workers=1)
     run(whole, NONE)
     run(killed, NONE, kill_after=1)
