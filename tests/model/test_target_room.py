@@ -62,8 +62,10 @@ def test_targets_in_use_stay_until_whoever_uses_them_ends(stored, tmp_path):
 
 def test_what_is_not_there_yet_and_what_cannot_be_written_may_be_marked(tmp_path):
     in_use(tmp_path / "new" / "targets-a").close()
+    assert (tmp_path / "new" / ".targets-a.used").exists()
     (tmp_path / "file").touch()
     in_use(tmp_path / "file" / "targets-a").close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "new"]
 
 
 def test_files_that_vanish_while_they_are_counted_end_nothing(stored, tmp_path, monkeypatch):
